@@ -1,0 +1,500 @@
+"""Automatic differentiation in one lesson: record what happens, then walk it backwards.
+
+An op is a forward function on raw arrays and, for each input that has a derivative, one small rule. The rule turns
+the gradient `g` of the result into the gradient of that input (a vector-Jacobian product):
+
+    @op
+    def multiply(a, b):
+        return a * b
+
+    defgrad(multiply, a=lambda g, b: g * b, b=lambda g, a: g * a)
+
+A rule's parameter names say what the engine keeps for it: an input or option of the op by its name, `y` for the
+result, `a_shape` for the shape of the input `a`. Nothing else stays alive. Un-broadcasting, dtypes and devices are the
+engine's business; no rule mentions them. The chain rule itself is `propagate`, below.
+"""
+
+import contextlib
+import functools
+import itertools
+import threading
+import weakref
+from heapq import heappop, heappush
+from operator import itemgetter
+
+from . import backend, errors
+from .backend import FLOAT32, ndarray
+
+Tensor = None  # the class of what an op returns; tensor.py sets it, so that this file can be read first
+_clock = itertools.count(1).__next__  # numbers ops and in-place changes: what has the greater number came later
+_new = object.__new__
+
+
+class Version:
+    """When the memory of an array was last changed in place; an array and its views share one."""
+
+    __slots__ = ("changed",)
+    latest = 0  # the last change of any array: as long as nothing changes, nothing needs to be checked
+
+    def __init__(self):
+        self.changed = 0
+
+    def bump(self):
+        """Note a change: gradients that would need the overwritten values will refuse to use the new ones."""
+        self.changed = Version.latest = _clock()
+
+
+class Node:
+    """One op that was carried out (or a leaf): whom its gradient goes to, and what the rules need for that.
+
+    It knows its parents' nodes but no Tensor of a graph; a leaf's node holds its Tensor weakly. So there are no
+    reference cycles: a graph is gone when its result is.
+    """
+
+    __slots__ = ("number", "plan", "parents", "values", "constants", "version", "shape", "dtype", "tensor")
+
+
+class Plan:
+    """What one op keeps and runs when just these of its inputs need a gradient: made once, used at every call."""
+
+    def __init__(self, op, mask):
+        self.op, arity = op, len(op.names)
+        for i, name in enumerate(op.names):
+            if op.rules and mask >> i & 1 and i not in op.rules:
+                raise TypeError(f"{op.name}: {name} requires a gradient, which it cannot get here; .detach() it")
+        rules = [(i, rule) for i, rule in sorted(op.rules.items()) if mask >> i & 1]
+        wanted = [parameters(rule)[1:] for _, rule in rules]
+        self.shapes = [i for i, n in enumerate(op.names) if any(n + "_shape" in names for names in wanted)]
+        slots = [*op.names, "y", *(op.names[i] + "_shape" for i in self.shapes)]
+        self.kept = [slots.index(n) for names in wanted for n in names]  # one rule's arguments after the other's
+        ends = list(itertools.accumulate(map(len, wanted), initial=0))
+        parts = [slice(a, b) if b - a > 1 else a if b > a else None for a, b in itertools.pairwise(ends)]
+        self.edges = [(i, rule, part) for (i, rule), part in zip(rules, parts)]
+        self.pick = _picker(self.kept)
+        self.arguments_only = self.shapes or arity not in self.kept
+        self.constants = [slot for slot in dict.fromkeys(self.kept) if slot < arity and not mask >> slot & 1]
+        self.pick_constants = _picker(self.constants)
+
+    def keep(self, node, y, args, values):
+        """Save what the rules ask for, and nothing else; of constants the Tensor, which knows if it was changed."""
+        if self.shapes:
+            values = (*values, y, *[values[i].shape for i in self.shapes])
+        node.values = self.pick(values if self.arguments_only else (*values, y))
+        if self.constants:
+            node.constants = self.pick_constants(args)
+
+
+def _picker(slots):
+    """A fast `lambda values: tuple(values[slot] for slot in slots)`; one slot comes twice, None stands for no slots."""
+    return itemgetter(*slots, *slots[: len(slots) == 1]) if slots else None
+
+
+# ---- Recording -------------------------------------------------------------------------------------------------------
+
+
+class _GradMode(threading.local):
+    def __init__(self):
+        self.enabled, self.outer = True, []
+
+
+_mode = _GradMode()
+
+
+class _SetGradMode(contextlib.ContextDecorator):
+    """Switch recording on or off for a block or a function; per thread, re-entrant, restored on exceptions."""
+
+    recording = True
+
+    def __new__(cls, function=None):
+        self = super().__new__(cls)
+        return self if function is None else self(function)  # `@no_grad` works like `@no_grad()`
+
+    def __call__(self, function):
+        code = getattr(function, "__code__", None)
+        if not callable(function) or (code and code.co_flags & 0x2A0):  # it would run when the block is long left
+            raise TypeError(f"{type(self).__name__} decorates plain functions, not {function!r}; use `with` inside it")
+        return super().__call__(function)
+
+    def __enter__(self):
+        _mode.outer.append(_mode.enabled)
+        _mode.enabled = self.recording
+        return self
+
+    def __exit__(self, *exception):
+        _mode.enabled = _mode.outer.pop()
+
+
+class no_grad(_SetGradMode):
+    """Within it ops are carried out but not recorded: `with no_grad():`, or `@no_grad()` above a function.
+
+    >>> w = lucidlite.Parameter([1.0, 2.0])
+    >>> with lucidlite.no_grad():
+    ...     print((w * 2).requires_grad)
+    False
+    """
+
+    recording = False
+
+
+class enable_grad(_SetGradMode):
+    """Within it ops are recorded again, inside `no_grad` too."""
+
+
+def grad_enabled():
+    """Whether ops are being recorded in this thread."""
+    return _mode.enabled
+
+
+def wrap(array, node=None, version=None):
+    """A Tensor around an array, without copy or checks."""
+    tensor = _new(Tensor)
+    tensor._data, tensor._node, tensor._version, tensor._grad = array, node, version, None
+    return tensor
+
+
+def leaf(tensor):
+    """The node of a tensor that collects gradients; it must not keep the tensor alive."""
+    node = Node()
+    node.number, node.shape, node.dtype, node.version = _clock(), tensor.shape, tensor.dtype, tensor._version
+    node.plan = node.parents = node.values = node.constants = None
+    node.tensor = weakref.ref(tensor)
+    return node
+
+
+def version_of(tensor):
+    """The tensor's version counter, made when first asked for. Its node has it too: children look for it there."""
+    version = tensor._version
+    if version is None:
+        version = tensor._version = Version()
+        if tensor._node is not None:
+            tensor._node.version = version
+    return version
+
+
+def parameters(function):
+    """The names of a function's parameters. (`inspect` knows them too, but its import takes a tenth of NumPy's.)"""
+    if not hasattr(function, "__code__"):
+        raise TypeError(f"{function!r} is no plain function; write one with `def` or `lambda`")
+    return list(getattr(function, "parameters", function.__code__.co_varnames[: function.__code__.co_argcount]))
+
+
+class Op:
+    """What is known of one op: its forward, its argument names, and its gradient rules by argument position."""
+
+    def __init__(self, described, forward):
+        self.forward, self.described, self.name = forward, described, described.__name__
+        self.names, defaults = parameters(described), described.__defaults__ or ()
+        self.required = len(self.names) - len(defaults)
+        self.defaults = (None,) * self.required + defaults
+        self.rules, self.plans = {}, {}
+
+    def finish(self, y, args, values, parents, mask):
+        """The Tensor for the result; bit i of the mask says that argument i is part of a graph."""
+        if type(y) is not ndarray:
+            y = backend.as_result(y, self.name, self.names, values)
+        if y.dtype is not FLOAT32:
+            y = backend.settle(y, self, values)
+        out = _new(Tensor)  # wrap(y), spelled out: every op pays for a call
+        out._data, out._node, out._version, out._grad = y, None, None, None
+        if y.base is not None or y is values[0]:
+            _share_version(out, args)
+        if mask and _mode.enabled:
+            plan = self.plans.get(mask)
+            if plan is None:
+                plan = self.plans[mask] = Plan(self, mask)
+            if plan.edges:
+                out._node = node = Node()
+                node.number, node.shape, node.dtype, node.version = _clock(), y.shape, y.dtype, out._version
+                node.plan, node.parents, node.values, node.constants, node.tensor = plan, parents, None, None, None
+                if plan.pick is not None:
+                    plan.keep(node, y, args, values)
+        return out
+
+    def fill(self, args, options):
+        """All arguments by position, with the defaults filled in."""
+        given = dict(zip(self.names, args)) | options
+        if len(given) < len(args) + len(options) or not {*self.names[: self.required]} <= {*given} <= {*self.names}:
+            raise TypeError(f"{self.name}: {len(args)} values, {[*options]}; it takes {', '.join(self.names)}")
+        return tuple((dict(zip(self.names, self.defaults)) | given).values())
+
+
+def _share_version(out, args):
+    """A result that is a view of an argument shares its version counter."""
+    for x in args:
+        if isinstance(x, Tensor) and backend.may_share_memory(out._data, x._data):
+            out._version = version_of(x)
+
+
+def op(described, forward=None):
+    """Make a function on raw arrays an op: it takes Tensors, returns a Tensor and records itself.
+
+    Without a Tensor among its arguments it is just `forward`. That is why rules, which call ops too, run on plain
+    arrays in a first-order backward pass, and record themselves when `create_graph=True` hands them Tensors. Most
+    calls go to ops of `(a)` and `(a, b)`, which have short ways of their own. `forward` is called in place of the
+    described function where that cannot be inspected, such as a ufunc.
+    """
+    this = Op(described, forward or described)
+    way = {("a",): _unary, ("a", "b"): _binary}.get(tuple(this.names), _general)
+    call = functools.wraps(described)(way(this, this.forward))
+    call.op = this
+    return call
+
+
+def _unary(this, forward):
+    def call(a):
+        if not isinstance(a, Tensor):
+            return forward(a)
+        value, node = a._data, a._node
+        try:
+            y = forward(value)
+        except Exception as error:
+            raise errors.explain(this.name, this.names, (value,), error) from None
+        return this.finish(y, (a,), (value,), (node,), node is not None)
+
+    return call
+
+
+def _binary(this, forward):
+    def call(a, b):
+        node_a = node_b = None
+        if isinstance(a, Tensor):
+            value_a, node_a = a._data, a._node
+            if isinstance(b, Tensor):
+                value_b, node_b = b._data, b._node
+            else:
+                value_b = backend.operand(b, this.name, "b")
+        elif isinstance(b, Tensor):
+            value_a, value_b, node_b = backend.operand(a, this.name, "a"), b._data, b._node
+        else:
+            return forward(a, b)
+        values = value_a, value_b
+        try:
+            y = forward(value_a, value_b)
+        except Exception as error:
+            raise errors.explain(this.name, this.names, values, error) from None
+        mask = (1 if node_a is not None else 0) + (2 if node_b is not None else 0)
+        return this.finish(y, (a, b), values, (node_a, node_b), mask)
+
+    return call
+
+
+def _general(this, forward):
+    def call(*args, **options):
+        if options or not this.required <= len(args) <= len(this.names):
+            args = this.fill(args, options)
+        args += this.defaults[len(args) :]
+        values, parents, mask, found = list(args), [None] * len(args), 0, False
+        for i, x in enumerate(args):
+            if isinstance(x, Tensor):
+                found, values[i], parents[i] = True, x._data, x._node
+                mask |= (x._node is not None) << i
+        try:
+            if not found:
+                return forward(*args)
+            for i, x in enumerate(args):
+                if isinstance(x, ndarray) or (i in this.rules and x is not None and not isinstance(x, Tensor)):
+                    values[i] = backend.operand(x, this.name, this.names[i])
+            y = forward(*values)
+        except Exception as error:
+            raise errors.explain(this.name, this.names, values, error) from None
+        return this.finish(y, args, values, parents, mask)
+
+    return call
+
+
+def defgrad(call, /, **rules):
+    """Give an op the gradient rules of its inputs; see the top of this file. A rule that asks amiss is refused."""
+    if not hasattr(call, "op"):
+        raise TypeError(f"defgrad: {call!r} is no op; write @op above its definition")
+    names = call.op.names
+    known = {*names, "y", *(n + "_shape" for n in names)}
+    for name, rule in rules.items():
+        g, *wanted = parameters(rule) or [None]
+        if name not in names or g is None or not known.issuperset(wanted):
+            raise TypeError(f"{call.op.name} takes {names}; it cannot serve a rule for {name} of ({g}, {wanted})")
+        call.op.rules[names.index(name)] = rule
+
+
+# ---- Walking back ----------------------------------------------------------------------------------------------------
+
+
+def propagate(roots, create_graph=False, retain_graph=False, wanted=None):
+    """The chain rule: from (node, gradient) pairs to {node: gradient}, for all leaves or for the wanted nodes.
+
+    The newest pending node comes first: whatever used it is newer still, so its gradient is complete. Nothing recurses.
+    """
+    pending, queue, results = {}, [], {}
+    needed = None if wanted is None else _leading_to(wanted, roots)
+    for node, g in roots:
+        pending[node] = pending[node] + g if node in pending else g
+    for node in pending:
+        if node.tensor is None:
+            heappush(queue, (-node.number, node))
+    latest = Version.latest
+    while queue:
+        node = heappop(queue)[1]
+        g = pending.pop(node)
+        if wanted is not None and node in wanted:
+            results[node] = g if create_graph else g.copy()
+        if node.plan is None:
+            raise RuntimeError(errors.SECOND_BACKWARD)
+        if latest > node.number:
+            _check_versions(node)
+        values, parents = _as_tensors(node) if create_graph else node.values, node.parents
+        for i, rule, part in node.plan.edges:
+            parent = parents[i]
+            if needed is not None and parent not in needed:
+                continue
+            try:
+                if part is None:
+                    product = rule(g)
+                elif type(part) is int:  # what comes below, without the cost of a call with a star
+                    product = rule(g, values[part])
+                else:
+                    product = rule(g, *values[part])
+            except Exception as error:
+                error.add_note(f"{node.plan.op.name}: in the gradient rule of {node.plan.op.names[i]}")
+                raise
+            if product.shape != parent.shape:
+                product = _unbroadcast(product, parent.shape, node.plan.op.name)
+            if product.dtype is not parent.dtype:
+                product = product.astype(parent.dtype)
+            others = pending.get(parent)
+            if others is not None:
+                pending[parent] = others + product
+            elif parent.tensor is None:
+                pending[parent] = product
+                heappush(queue, (-parent.number, parent))
+            else:  # a leaf, which stays pending; its gradient must be its own
+                shared = not create_graph and _is_shared(product, g, values)
+                pending[parent] = product.copy() if shared else product
+        if not retain_graph:
+            node.plan = node.parents = node.values = node.constants = None
+    return results | pending
+
+
+def _is_shared(product, g, values):
+    """Whether this gradient is, or may be, an array that somebody else has too."""
+    return product is g or product.base is not None or id(product) in map(id, values or ())
+
+
+def _unbroadcast(g, shape, op):
+    """Sum over the axes along which the input was repeated."""
+    extra = g.ndim - len(shape)
+    if extra < 0 or any(n != 1 and n != g.shape[i] for i, n in enumerate(shape, extra)):
+        raise RuntimeError(f"{op}: a gradient rule returned shape {g.shape} for an input of shape {shape}")
+    axes = (*range(extra), *(i for i, n in enumerate(shape, extra) if n != g.shape[i]))
+    return g.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def _kept(node):
+    """(slot, value, whatever has its version counter) of all that was kept for the rules of this node."""
+    plan, arity = node.plan, len(node.plan.op.names)
+    holders = dict(enumerate(node.parents)) | dict(zip(plan.constants, node.constants or ())) | {arity: node}
+    return [(slot, value, holders.get(slot)) for slot, value in zip(plan.kept, node.values or ())]
+
+
+def _check_versions(node):
+    for slot, value, holder in _kept(node):
+        version = holder._version if isinstance(holder, Tensor) else getattr(holder, "version", None)
+        if version is not None and version.changed > node.number:
+            raise RuntimeError(errors.changed_in_place(node, slot, value.shape, version))
+
+
+def _as_tensors(node):
+    """The kept values, with those arrays as Tensors again that hang in the graph; constants stay arrays."""
+    return [wrap(v, h, h.version) if isinstance(h, Node) else v for _, v, h in _kept(node)]
+
+
+def _leading_to(wanted, roots):
+    """The nodes between the roots and the wanted ones: only their rules need to run."""
+    reached, stack = set(), [node for node, _ in roots]
+    while stack:
+        node = stack.pop()
+        if node not in reached:
+            reached.add(node)
+            stack.extend(parent for parent in node.parents or () if parent is not None)
+    needed = set(wanted)
+    for node in sorted(reached, key=lambda node: node.number):
+        freed = node.plan is None and node.tensor is None  # nobody knows where it led to; propagate will say so
+        if freed or not needed.isdisjoint(node.parents or ()):
+            needed.add(node)
+    return needed
+
+
+def backward(tensor, gradient=None, retain_graph=False):
+    """Add the gradient of `tensor` to the `.grad` of every leaf that it depends on; see `Tensor.backward`."""
+    results = propagate([_seed("backward", tensor, gradient, False)], retain_graph=retain_graph)
+    for node, g in results.items():
+        leaf = node.tensor()
+        if leaf is not None and leaf._grad is None:
+            leaf._grad = backend.as_result(g)
+        elif leaf is not None:
+            leaf._grad += g
+
+
+def grad(outputs, inputs, grad_outputs=None, create_graph=False, retain_graph=None, allow_unused=False):
+    """Gradients of the outputs' sum with respect to the inputs, as Tensors; touches no `.grad`.
+
+    Args:
+        outputs: a Tensor or a list of them.
+        inputs: a Tensor or a list of them, leaves or not; a list gives a list of Tensors of the same shapes.
+        grad_outputs: the gradient that arrives at each output (its shape); None for 1, where there is one element.
+        create_graph: record the gradients too, so that they can be differentiated in their turn.
+        retain_graph: keep what the graph has saved for another pass; as `create_graph` unless given.
+        allow_unused: None for an input that no output depends on, instead of an error.
+
+    >>> x = lucidlite.tensor(3.0, requires_grad=True)
+    >>> slope = lucidlite.grad(x**3, x, create_graph=True)
+    >>> slope.item(), lucidlite.grad(slope, x).item()
+    (27.0, 18.0)
+    """
+    single = isinstance(inputs, Tensor)
+    outputs, inputs = _tensors("outputs", outputs), _tensors("inputs", inputs)
+    if not isinstance(grad_outputs, (list, tuple)):
+        grad_outputs = [grad_outputs] * (len(outputs) if grad_outputs is None else 1)
+    if len(grad_outputs) != len(outputs):
+        raise ValueError(f"grad: {len(outputs)} outputs, but {len(grad_outputs)} grad_outputs; give one for each")
+    for i, x in enumerate(inputs):
+        if x._node is None:
+            raise RuntimeError(f"grad: input {i}, shape {x.shape}, requires no gradient; set requires_grad=True")
+    seeds = [_seed("grad", y, g, create_graph) for y, g in zip(outputs, grad_outputs)]
+    with enable_grad() if create_graph else contextlib.nullcontext():
+        retain = create_graph if retain_graph is None else retain_graph
+        found = propagate(seeds, create_graph, retain, {x._node for x in inputs})
+        gradients, given = [], {id(g) for _, g in seeds}
+        for i, x in enumerate(inputs):
+            g = found.get(x._node)
+            if g is None and not allow_unused:
+                raise RuntimeError(f"grad: no output depends on input {i}, shape {x.shape}; see allow_unused=True")
+            if id(g) in given and g is not None:
+                g = g.clone() if create_graph else g.copy()  # each result is a tensor of its own
+            given.add(id(g))
+            gradients.append(g if g is None or create_graph else wrap(backend.as_result(g)))
+    return gradients[0] if single else gradients
+
+
+def _tensors(name, given):
+    """A Tensor, or a list or tuple of them, as a list."""
+    listed = list(given) if hasattr(given, "__iter__") and not isinstance(given, Tensor) else [given]
+    if not all(isinstance(x, Tensor) for x in listed):
+        raise TypeError(f"grad: {name} is {errors.brief(given)}; it must be a Tensor or a list of Tensors")
+    return listed
+
+
+def _seed(what, output, gradient, create_graph):
+    """(node, gradient) to start from at this output."""
+    array = output._data
+    if output._node is None:
+        raise RuntimeError(f"{what}: nothing in this result has requires_grad=True; or it was made under no_grad()")
+    if gradient is None:
+        if array.size != 1:
+            raise RuntimeError(f"{what}: an output of shape {array.shape} needs a gradient; or reduce it, as in .sum()")
+        gradient = wrap(backend.ones_like(array))
+    elif not isinstance(gradient, Tensor):
+        gradient = wrap(backend.array(gradient, array.dtype, backend.device_of(array)))
+    if gradient.shape != array.shape:
+        raise ValueError(f"{what}: the gradient has shape {gradient.shape}, the output {array.shape}; they must agree")
+    backend.same_device(what, ("output", array), ("gradient", gradient._data))
+    gradient = gradient if gradient.dtype == array.dtype else gradient.astype(array.dtype)
+    return output._node, gradient if create_graph else gradient._data.copy()

@@ -1,0 +1,78 @@
+"""Is a gradient right? Compare it with central differences: the test of every op here, and of yours."""
+
+import math
+
+from . import autograd, backend
+from .tensor import Tensor
+
+
+def gradcheck(function, *inputs, order=1, h=1e-5, rtol=1e-5, atol=1e-7):
+    r"""Check a function's gradients against central differences in float64: True, or a ValueError that says where.
+
+        (1)  d = \frac{f(x + h) - f(x - h)}{2 h}
+
+    for each element x of each floating input. A result of several elements is first summed with the weights
+    1 + cos 1, 1 + cos 2, ...
+
+    Args:
+        function: takes Tensors, returns a Tensor or a tuple of them; smooth within h of the inputs, not random.
+        inputs: Tensors, or arrays; they stay as they are.
+        order: 2 checks the gradients of the gradients too.
+        h: half the distance between the two evaluations; the error of (1) is about h^2 f''' / 6 + 1e-16 f / h.
+        rtol, atol: |gradient - d| may be up to atol + rtol * |d|.
+
+    >>> lucidlite.gradcheck(lambda x: x**3, lucidlite.tensor([1.0, 2.0]), order=2)
+    True
+
+    Source: Nocedal and Wright, Numerical Optimization, 2nd ed., section 8.1.
+    """
+    if order not in (1, 2):
+        raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
+    inputs = [Tensor(x) for x in inputs]
+    inputs = [Tensor(x, x.dtype.kind == "f", "float64" if x.dtype.kind == "f" else None, x.device) for x in inputs]
+    wanted = [x for x in inputs if x.requires_grad]
+    if not wanted:
+        raise ValueError("gradcheck: no input is floating; there is nothing to differentiate")
+
+    def total():
+        return _weighted(function(*inputs))
+
+    _compare(total, wanted, "gradient", h, rtol, atol)
+    if order == 2:
+
+        def slope():
+            gradients = autograd.grad(total(), wanted, create_graph=True, allow_unused=True)
+            return _weighted(tuple(g for g in gradients if g is not None and g.requires_grad))
+
+        _compare(slope, wanted, "second derivative", h, rtol, atol)
+    return True
+
+
+def _weighted(results):
+    """One number made of all elements of the results, each with a weight of its own."""
+    total, n = 0.0, 0
+    for y in results if isinstance(results, tuple) else (results,):
+        weights = [1 + math.cos(k) for k in range(n + 1, n + 1 + y.size)]
+        total = total + (y.reshape(-1) * Tensor(weights, dtype="float64", device=y.device)).sum()
+        n += y.size
+    return total
+
+
+def _compare(total, wanted, what, h, rtol, atol):
+    value = total()
+    linear = not getattr(value, "requires_grad", False)  # depends on no input any more: all its derivatives are 0
+    gradients = [None] * len(wanted) if linear else autograd.grad(value, wanted, allow_unused=True)
+    for number, (x, g) in enumerate(zip(wanted, gradients)):
+        for index in backend.indices(x.shape):
+            found = 0.0 if g is None else g.data[index].item()
+            center = x.data[index].item()
+            sides = []
+            for place in (center + h, center - h):
+                x.data[index] = place
+                with autograd.enable_grad():
+                    sides.append(float(total()))
+            x.data[index] = center
+            d = (sides[0] - sides[1]) / (2 * h)  # (1)
+            if not abs(found - d) <= atol + rtol * abs(d):
+                place = f"{what} of input {number} at {index}"
+                raise ValueError(f"gradcheck: {place}: the rules give {found:.9g}, central differences {d:.9g}")
