@@ -17,7 +17,8 @@ from .ops import (
 )  # fmt: skip
 from .creation import arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from .random import rand, randint, randn, randperm
-from .autograd import defgrad, enable_grad, grad, grad_enabled, no_grad, op
+from .autograd import defgrad, grad, op
+from .grad_mode import enable_grad, grad_enabled, no_grad
 from .gradcheck import gradcheck
 from . import autograd, random
 

@@ -10,22 +10,23 @@ the gradient `g` of the result into the gradient of that input (a vector-Jacobia
     defgrad(multiply, a=lambda g, b: g * b, b=lambda g, a: g * a)
 
 A rule's parameter names say what the engine keeps for it: an input or option of the op by its name, `y` for the
-result, `a_shape` for the shape of the input `a`. Nothing else stays alive. Un-broadcasting, dtypes and devices are the
-engine's business; no rule mentions them. The chain rule itself is `propagate`, below.
+result, `a_shape` for the shape of the input `a`; nothing else stays alive. Un-broadcasting, dtypes and devices are the
+engine's business. The chain rule itself is `propagate`, below.
 """
 
 import contextlib
 import functools
 import itertools
-import threading
 import weakref
 from heapq import heappop, heappush
 from operator import itemgetter
+from typing import Any
 
 from . import backend, errors
 from .backend import FLOAT32, ndarray
+from .grad_mode import enable_grad, mode
 
-Tensor = None  # the class of what an op returns; tensor.py sets it, so that this file can be read first
+Tensor: Any = None  # the class of what an op returns; tensor.py sets it, so that this file can be read first
 _clock = itertools.count(1).__next__  # numbers ops and in-place changes: what has the greater number came later
 _new = object.__new__
 
@@ -64,27 +65,31 @@ class Plan:
                 raise TypeError(f"{op.name}: {name} requires a gradient, which it cannot get here; .detach() it")
         rules = [(i, rule) for i, rule in sorted(op.rules.items()) if mask >> i & 1]
         wanted = [parameters(rule)[1:] for _, rule in rules]
-        self.shapes = [i for i, n in enumerate(op.names) if any(n + "_shape" in names for names in wanted)]
-        slots = [*op.names, "y", *(op.names[i] + "_shape" for i in self.shapes)]
-        self.kept = [slots.index(n) for names in wanted for n in names]  # one rule's arguments after the other's
+        asked = {n for names in wanted for n in names}
+        self.shapes = [i for i, n in enumerate(op.names) if n + "_shape" in asked]
+        names = [*op.names, "y", *(op.names[i] + "_shape" for i in self.shapes)]
+        slots = {n: slot for slot, n in enumerate(names)}
+        self.kept = [slots[n] for names in wanted for n in names]  # one rule's arguments after the other's
         ends = list(itertools.accumulate(map(len, wanted), initial=0))
         parts = [slice(a, b) if b - a > 1 else a if b > a else None for a, b in itertools.pairwise(ends)]
         self.edges = [(i, rule, part) for (i, rule), part in zip(rules, parts)]
         self.pick = _picker(self.kept)
-        self.arguments_only = self.shapes or arity not in self.kept
+        self.arguments_only, self.result_only = max(self.kept, default=0) < arity, self.kept == [arity]
         self.constants = [slot for slot in dict.fromkeys(self.kept) if slot < arity and not mask >> slot & 1]
         self.pick_constants = _picker(self.constants)
 
     def keep(self, node, y, args, values):
         """Save what the rules ask for, and nothing else; of constants the Tensor, which knows if it was changed."""
-        if self.shapes:
-            values = (*values, y, *[values[i].shape for i in self.shapes])
-        node.values = self.pick(values if self.arguments_only else (*values, y))
+        if not self.arguments_only:
+            values = [*values, y]
+            for i in self.shapes:
+                values.append(values[i].shape)
+        node.values = (y,) if self.result_only else self.pick(values)
         if self.constants:
             node.constants = self.pick_constants(args)
 
 
-def _picker(slots):
+def _picker(slots) -> Any:
     """A fast `lambda values: tuple(values[slot] for slot in slots)`; one slot comes twice, None stands for no slots."""
     return itemgetter(*slots, *slots[: len(slots) == 1]) if slots else None
 
@@ -92,60 +97,7 @@ def _picker(slots):
 # ---- Recording -------------------------------------------------------------------------------------------------------
 
 
-class _GradMode(threading.local):
-    def __init__(self):
-        self.enabled, self.outer = True, []
-
-
-_mode = _GradMode()
-
-
-class _SetGradMode(contextlib.ContextDecorator):
-    """Switch recording on or off for a block or a function; per thread, re-entrant, restored on exceptions."""
-
-    recording = True
-
-    def __new__(cls, function=None):
-        self = super().__new__(cls)
-        return self if function is None else self(function)  # `@no_grad` works like `@no_grad()`
-
-    def __call__(self, function):
-        code = getattr(function, "__code__", None)
-        if not callable(function) or (code and code.co_flags & 0x2A0):  # it would run when the block is long left
-            raise TypeError(f"{type(self).__name__} decorates plain functions, not {function!r}; use `with` inside it")
-        return super().__call__(function)
-
-    def __enter__(self):
-        _mode.outer.append(_mode.enabled)
-        _mode.enabled = self.recording
-        return self
-
-    def __exit__(self, *exception):
-        _mode.enabled = _mode.outer.pop()
-
-
-class no_grad(_SetGradMode):
-    """Within it ops are carried out but not recorded: `with no_grad():`, or `@no_grad()` above a function.
-
-    >>> w = lucidlite.Parameter([1.0, 2.0])
-    >>> with lucidlite.no_grad():
-    ...     print((w * 2).requires_grad)
-    False
-    """
-
-    recording = False
-
-
-class enable_grad(_SetGradMode):
-    """Within it ops are recorded again, inside `no_grad` too."""
-
-
-def grad_enabled():
-    """Whether ops are being recorded in this thread."""
-    return _mode.enabled
-
-
-def wrap(array, node=None, version=None):
+def wrap(array, node=None, version=None) -> Any:
     """A Tensor around an array, without copy or checks."""
     tensor = _new(Tensor)
     tensor._data, tensor._node, tensor._version, tensor._grad = array, node, version, None
@@ -161,14 +113,14 @@ def leaf(tensor):
     return node
 
 
-def version_of(tensor):
+def version_of(tensor) -> Version:
     """The tensor's version counter, made when first asked for. Its node has it too: children look for it there."""
-    version = tensor._version
-    if version is None:
-        version = tensor._version = Version()
-        if tensor._node is not None:
-            tensor._node.version = version
-    return version
+    if tensor._version is None:
+        node = tensor._node
+        tensor._version = (node and node.version) or Version()
+        if node is not None:
+            node.version = tensor._version
+    return tensor._version
 
 
 def parameters(function):
@@ -196,9 +148,9 @@ class Op:
             y = backend.settle(y, self, values)
         out = _new(Tensor)  # wrap(y), spelled out: every op pays for a call
         out._data, out._node, out._version, out._grad = y, None, None, None
-        if y.base is not None or y is values[0]:
+        if y.base is not None or y is values[0] or y is values[-1]:
             _share_version(out, args)
-        if mask and _mode.enabled:
+        if mask and mode.enabled:
             plan = self.plans.get(mask)
             if plan is None:
                 plan = self.plans[mask] = Plan(self, mask)
@@ -225,7 +177,7 @@ def _share_version(out, args):
             out._version = version_of(x)
 
 
-def op(described, forward=None):
+def op(described, forward=None) -> Any:
     """Make a function on raw arrays an op: it takes Tensors, returns a Tensor and records itself.
 
     Without a Tensor among its arguments it is just `forward`. That is why rules, which call ops too, run on plain
@@ -236,7 +188,7 @@ def op(described, forward=None):
     this = Op(described, forward or described)
     way = {("a",): _unary, ("a", "b"): _binary}.get(tuple(this.names), _general)
     call = functools.wraps(described)(way(this, this.forward))
-    call.op = this
+    call.op = this  # pyright: ignore[reportAttributeAccessIssue]
     return call
 
 
@@ -387,7 +339,7 @@ def _unbroadcast(g, shape, op):
     return g.sum(axis=axes, keepdims=True).reshape(shape)
 
 
-def _kept(node):
+def _kept(node) -> Any:
     """(slot, value, whatever has its version counter) of all that was kept for the rules of this node."""
     plan, arity = node.plan, len(node.plan.op.names)
     holders = dict(enumerate(node.parents)) | dict(zip(plan.constants, node.constants or ())) | {arity: node}
@@ -433,7 +385,14 @@ def backward(tensor, gradient=None, retain_graph=False):
             leaf._grad += g
 
 
-def grad(outputs, inputs, grad_outputs=None, create_graph=False, retain_graph=None, allow_unused=False):
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+    allow_unused: bool = False,
+) -> Any:
     """Gradients of the outputs' sum with respect to the inputs, as Tensors; touches no `.grad`.
 
     Args:
@@ -449,8 +408,7 @@ def grad(outputs, inputs, grad_outputs=None, create_graph=False, retain_graph=No
     >>> slope.item(), lucidlite.grad(slope, x).item()
     (27.0, 18.0)
     """
-    single = isinstance(inputs, Tensor)
-    outputs, inputs = _tensors("outputs", outputs), _tensors("inputs", inputs)
+    single, outputs, inputs = isinstance(inputs, Tensor), _tensors("outputs", outputs), _tensors("inputs", inputs)
     if not isinstance(grad_outputs, (list, tuple)):
         grad_outputs = [grad_outputs] * (len(outputs) if grad_outputs is None else 1)
     if len(grad_outputs) != len(outputs):

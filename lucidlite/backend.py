@@ -8,11 +8,15 @@ import functools
 import importlib
 import itertools
 import math
+from typing import Any
 
 import numpy
 from numpy import ndarray
 
-cupy = None  # the CuPy module, once load_cupy() has found it
+cupy: Any = None  # the CuPy module, once load_cupy() has found it
+
+Array = Any  # an array of either library: neither states types that the other one shares
+Axis = int | tuple[int, ...] | None
 
 FLOAT64 = numpy.dtype("float64")
 FLOAT32 = numpy.dtype("float32")
@@ -109,7 +113,7 @@ def create(function, device, *args, **options):
         return getattr(cupy, function)(*args, **options)
 
 
-def stream(seed):
+def stream(seed) -> Any:
     """A new stream of random numbers; None seeds it from the operating system."""
     return numpy.random.default_rng(seed)
 
@@ -230,7 +234,7 @@ def zeros(shape, like):
     return xp(like).zeros(shape, like.dtype)
 
 
-def raw(x):
+def raw(x) -> Any:
     """The raw array of a Tensor; anything else as it is; inside tuples and lists too."""
     if isinstance(x, (tuple, list)):
         return type(x)(raw(item) for item in x)
@@ -271,7 +275,7 @@ def _erf_polynomial():
 
     from numpy.polynomial import Chebyshev  # here, because most programs need no erf
 
-    def exact(ts):
+    def exact(ts) -> Any:
         return [math.log(math.erfc(2 / t - 2) / t) + (2 / t - 2) ** 2 for t in ts]
 
     return Chebyshev.interpolate(exact, 24, domain=[0.25, 1])
@@ -351,15 +355,19 @@ def kernel(rule, flags):
     `rule(math, *flags)` gives a pure function `(p, g, *buffers, **scalars) -> (p, *buffers)`. Large arrays go through
     it in chunks that fit the cache: the same bits, because it works element by element, in a third of the time.
     """
-    for_module = functools.cache(lambda module: rule(module, *flags))
+    for_module: Any = functools.cache(lambda module: rule(module, *flags))
+    last = {}  # dtype -> the scalars of the last call and what they were turned into: mostly they are the same again
 
     def run(arrays, scalars):
         p, module = arrays[0], xp(arrays[0])
         update, dtype = for_module(module), state_dtype(p)
-        # A Python float costs 0.3 us more in each ufunc call than a 0-d array of the dtype.
-        numbers = {k: numpy.asarray(v, dtype) if module is numpy else dtype.type(v) for k, v in scalars.items()}
+        given, numbers = last.get(dtype, (None, {}))
+        if given != scalars:
+            # A Python float costs 0.3 us more in each ufunc call than a 0-d array of the dtype.
+            numbers = {k: numpy.asarray(v, dtype) if module is numpy else dtype.type(v) for k, v in scalars.items()}
+            last[dtype] = scalars, numbers
         for pieces in _chunks(arrays) if p.size > CHUNK and module is numpy else [arrays]:
-            new = update(*(a if a is None or a.dtype == dtype else a.astype(dtype) for a in pieces), **numbers)
+            new = update(*[a if a is None or a.dtype is dtype else a.astype(dtype) for a in pieces], **numbers)
             for old, value in zip((pieces[0], *pieces[2:]), new):
                 if old is not None:
                     old[...] = value

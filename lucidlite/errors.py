@@ -49,7 +49,13 @@ def explain(op, names, values, error):
         return error  # the op itself has said what is wrong; NumPy's matmul begins like that too
     hint = next((f"; {hint}" for part, hint in HINTS if part in message), "")
     text = f"{op}: {', '.join(describe(*pair) for pair in zip(names, values))}: {message.split(' (has ')[0]}{hint}"
-    return _kind(error)(text)
+    if isinstance(error, (AttributeError, OverflowError)):
+        return TypeError(text) if isinstance(error, AttributeError) else ValueError(text)
+    kind = next((kind for kind in KINDS if isinstance(error, kind) and not isinstance(error, Warning)), None)
+    if kind is None:  # a FloatingPointError, or what a user's own op raised
+        error.add_note(text)
+        return error
+    return kind(text)
 
 
 def composed(function):
@@ -65,12 +71,6 @@ def composed(function):
             raise explain(name, labels, [backend.raw(x) for x in (*args, *options.values())], error) from None
 
     return call
-
-
-def _kind(error):
-    if isinstance(error, AttributeError):
-        return TypeError
-    return next((kind for kind in KINDS if isinstance(error, kind)), ValueError)
 
 
 def changed_in_place(node, slot, shape, version):

@@ -1,12 +1,18 @@
 """Is a gradient right? Compare it with central differences: the test of every op here, and of yours."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from . import autograd, backend
+from .grad_mode import enable_grad
 from .tensor import Tensor
 
 
-def gradcheck(function, *inputs, order=1, h=1e-5, rtol=1e-5, atol=1e-7):
+@enable_grad()
+def gradcheck(
+    function: Callable, *inputs: Any, order: int = 1, h: float = 1e-5, rtol: float = 1e-5, atol: float = 1e-7
+) -> bool:
     r"""Check a function's gradients against central differences in float64: True, or a ValueError that says where.
 
         (1)  d = \frac{f(x + h) - f(x - h)}{2 h}
@@ -19,7 +25,8 @@ def gradcheck(function, *inputs, order=1, h=1e-5, rtol=1e-5, atol=1e-7):
         inputs: Tensors, or arrays; they stay as they are.
         order: 2 checks the gradients of the gradients too.
         h: half the distance between the two evaluations; the error of (1) is about h^2 f''' / 6 + 1e-16 f / h.
-        rtol, atol: |gradient - d| may be up to atol + rtol * |d|.
+        rtol: how far the gradient may be from d, relative to |d|,
+        atol: and besides.
 
     >>> lucidlite.gradcheck(lambda x: x**3, lucidlite.tensor([1.0, 2.0]), order=2)
     True
@@ -28,21 +35,21 @@ def gradcheck(function, *inputs, order=1, h=1e-5, rtol=1e-5, atol=1e-7):
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
-    inputs = [Tensor(x) for x in inputs]
-    inputs = [Tensor(x, x.dtype.kind == "f", "float64" if x.dtype.kind == "f" else None, x.device) for x in inputs]
-    wanted = [x for x in inputs if x.requires_grad]
+    copies = [Tensor(x, device=getattr(x, "device", "cpu")) for x in inputs]
+    copies = [Tensor(x, True, "float64", x.device) if x.dtype.kind == "f" else x for x in copies]
+    wanted = [x for x in copies if x.requires_grad]
     if not wanted:
         raise ValueError("gradcheck: no input is floating; there is nothing to differentiate")
 
     def total():
-        return _weighted(function(*inputs))
+        return _weighted(function(*copies))
 
     _compare(total, wanted, "gradient", h, rtol, atol)
     if order == 2:
 
         def slope():
             gradients = autograd.grad(total(), wanted, create_graph=True, allow_unused=True)
-            return _weighted(tuple(g for g in gradients if g is not None and g.requires_grad))
+            return _weighted(tuple(g for g in gradients if g is not None))
 
         _compare(slope, wanted, "second derivative", h, rtol, atol)
     return True
@@ -69,7 +76,7 @@ def _compare(total, wanted, what, h, rtol, atol):
             sides = []
             for place in (center + h, center - h):
                 x.data[index] = place
-                with autograd.enable_grad():
+                with enable_grad():
                     sides.append(float(total()))
             x.data[index] = center
             d = (sides[0] - sides[1]) / (2 * h)  # (1)

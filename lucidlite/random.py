@@ -4,10 +4,12 @@ Initial weights, dropout, shuffling and the functions here draw from one stream 
 for a GPU are moved there, so that a seed gives the same numbers on every device.
 """
 
+from typing import Any
+
 from . import autograd, backend
 from .tensor import Tensor
 
-_stream = None  # made when first asked for: importing NumPy's generators takes a tenth of importing NumPy
+_stream: Any = None  # made when first asked for: importing NumPy's generators takes a tenth of importing NumPy
 
 
 def seed(n):
@@ -37,7 +39,7 @@ def set_state(state):
         raise ValueError(f"set_state: this is no state of lucidlite.random.get_state(): {error}") from None
 
 
-def generator():
+def generator() -> Any:
     """The NumPy generator behind the package's stream."""
     if _stream is None:
         _restart(None)

@@ -1,7 +1,10 @@
 """Tensor: an array that remembers how it was made. Its arithmetic is in `ops`, its memory in `autograd`."""
 
+from typing import TYPE_CHECKING, Any, cast
+
 from . import autograd, backend, errors, ops
 from .autograd import version_of, wrap
+from .grad_mode import grad_enabled
 
 
 class Tensor:
@@ -27,7 +30,16 @@ class Tensor:
     __array_ufunc__ = None  # `array * tensor` asks the tensor, and so gives a Tensor
     __hash__ = object.__hash__
 
-    def __init__(self, data, requires_grad=False, dtype=None, device="cpu"):
+    if TYPE_CHECKING:  # what ops.attach adds
+        _data: Any
+        _node: Any
+        _version: Any
+        __add__ = __sub__ = __mul__ = __truediv__ = __pow__ = __matmul__ = __getitem__ = cast(Any, None)
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __and__ = cast(Any, None)
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str = "cpu"):
         if isinstance(data, Tensor):
             data = data._data
         self._data = backend.array(data, dtype, device)
@@ -48,7 +60,9 @@ class Tensor:
     def data(self, value):
         value = backend.raw(value)
         if value is not self._data:
-            self._data[...] = self._checked("data", value)
+            checked = self._checked("data", value)
+            self._check_writable()
+            self._data[...] = checked
         version_of(self).bump()
 
     @property
@@ -81,6 +95,10 @@ class Tensor:
                 f"{what} {value.dtype} values, but the tensor is {self.dtype}; convert with .astype() first"
             )
 
+    def _check_writable(self):
+        if not self._data.flags.writeable:
+            raise ValueError("this tensor was broadcast: one number of it stands for many; write to its .clone()")
+
     @property
     def requires_grad(self):
         """Whether gradients are computed for this tensor; can be set on leaves."""
@@ -99,6 +117,7 @@ class Tensor:
         if wanted and self._node is None:
             self._node = autograd.leaf(self)
         elif not wanted:
+            version_of(self)  # whoever has saved this tensor looks for its version counter at the node that goes now
             self._node = None
 
     @property
@@ -114,7 +133,7 @@ class Tensor:
 
     # ---- Gradients ----
 
-    def backward(self, gradient=None, retain_graph=False):
+    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Add this tensor's gradient to the `.grad` of every leaf that it depends on.
 
         Args:
@@ -171,7 +190,7 @@ class Tensor:
     # ---- Elements ----
 
     def __setitem__(self, index, value):
-        if autograd.grad_enabled() and (self.requires_grad or getattr(value, "requires_grad", False)):
+        if grad_enabled() and (self.requires_grad or getattr(value, "requires_grad", False)):
             raise RuntimeError(
                 "a change in place has no gradient: write under no_grad(), or build a new tensor with where"
             )
@@ -179,10 +198,8 @@ class Tensor:
         value = value if hasattr(value, "dtype") else backend.array(value, device=self.device)
         backend.same_device("t[...] =", ("the tensor", self._data), ("the value", value))
         self._check_kind("t[...] =", value)
-        if not self._data.flags.writeable:
-            raise ValueError(
-                "t[...] = on a tensor that was broadcast, where one number stands for many; write to its .clone()"
-            )
+        value = value if value.dtype == self.dtype else backend.array(value, self.dtype, self.device)
+        self._check_writable()
         try:
             self._data[index] = value
         except (IndexError, ValueError, TypeError) as error:
@@ -259,11 +276,11 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data, dtype=None, device="cpu"):
+    def __init__(self, data: Any, dtype: Any = None, device: str = "cpu"):
         super().__init__(data, requires_grad=True, dtype=dtype, device=device)
 
 
-def tensor(data, requires_grad=False, dtype=None, device="cpu"):
+def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, device: str = "cpu") -> Tensor:
     """A Tensor with a copy of the data; see `Tensor`."""
     return Tensor(data, requires_grad, dtype, device)
 

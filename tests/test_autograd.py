@@ -420,20 +420,58 @@ def test_whatever_shares_memory_shares_the_version(view):
             y.backward()
 
 
-def test_an_op_that_returns_its_input_shares_the_version():
-    same = lucidlite.op(_itself)
-    lucidlite.defgrad(same, a=lambda g: g)
+def test_a_leaf_that_is_switched_off_is_still_watched():
+    """The graph knew only a node that no longer learnt of changes."""
     x = leaf([1.0, 2.0])
-    z = x * 1
-    y, s = same(z), (z * z).sum()
+    y = (x * x).sum()
+    x.requires_grad = False
+    x[0] = 9.0
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+@pytest.mark.parametrize("switch_on_first", [True, False])
+def test_a_constant_that_becomes_a_leaf_is_still_watched(switch_on_first):
+    x, c = leaf([1.0, 2.0]), make([3.0, 4.0])
+    c.requires_grad = switch_on_first
+    y = (x * c).sum()
+    c.requires_grad = not switch_on_first
+    with no_grad():
+        c[0] = 9.0
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
+def test_what_a_second_derivative_saves_is_watched_through_views_made_by_rules():
+    """The gradient of a matrix product saves the transpose of x, a view that shared no counter with x."""
+    x, w, v = leaf([[1.0, 2.0], [3.0, 4.0]]), leaf(np.eye(2)), leaf(np.ones((2, 2)))
+    g = grad(x @ w, w, v, create_graph=True)
+    with no_grad():
+        x[0, 0] = 50.0
+    with pytest.raises(RuntimeError, match=r"matmul: .*changed in place"):
+        grad(g.sum(), v)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_an_op_that_returns_its_input_shares_the_version(place):
+    same = lucidlite.op([_first, _second][place])
+    lucidlite.defgrad(same, **{"ab"[place]: lambda g: g})
+    x = leaf([1.0, 2.0])
+    z, others = x * 1, [ones(2), ones(2)]
+    others[place] = z
+    y, s = same(*others), (z * z).sum()
     with no_grad():
         y[0] = 9.0
     with pytest.raises(RuntimeError, match="changed in place"):
         s.backward()
 
 
-def _itself(a):
+def _first(a, b):
     return a
+
+
+def _second(a, b):
+    return b
 
 
 def test_changes_of_what_is_not_saved_are_allowed():
@@ -1241,8 +1279,8 @@ WRONG_CALLS = {
     "a reshape": (lambda x: x.reshape(3), ValueError, r"reshape: a \(2,\).*\(3,\).*numbers of elements must agree"),
     "an index": (lambda x: x[2], IndexError, r"getitem: a \(2,\).*index=2.*from 0"),
     "an axis": (lambda x: x.sum(axis=1), IndexError, r"sum: a \(2,\).*axis=1.*from 0"),
-    "an argument": (lambda x: x.sum(axes=1), TypeError, "sum takes a, axis, keepdims.*axes"),
-    "too many arguments": (lambda x: lucidlite.sum(x, 0, False, 1), TypeError, "sum takes a, axis, keepdims.*4"),
+    "an argument": (lambda x: x.sum(axes=1), TypeError, r"^sum\b(?=.*a, axis, keepdims).*axes"),
+    "too many arguments": (lambda x: lucidlite.sum(x, 0, False, 1), TypeError, r"^sum\b(?=.*a, axis, keepdims).*4"),
     "a missing argument": (lambda x: lucidlite.add(x), TypeError, "add.*'b'"),
     "text": (lambda x: x + "one", TypeError, "add: b is 'one', a str; it takes a Tensor, an array or a number"),
     "None": (lambda x: None * x, TypeError, "multiply: a is None"),

@@ -1,4 +1,4 @@
-"""Every function of nn.functional and every layer: value, first and second derivative, dtype, extreme inputs, and each refusal.
+"""Every function of nn.functional and every layer: value, two derivatives, dtype, extreme inputs, and each refusal.
 
 One row each. A function or a layer that is exported without a row fails.
 """
@@ -22,7 +22,7 @@ def draw(*shape, low=-2.0, high=2.0):
     return np.where(np.abs(values) < 0.05, 0.5, values)
 
 
-# ---- References: the textbook formula, one number at a time ------------------------------------------------------------
+# ---- References: the textbook formula, one number at a time ----------------------------------------------------------
 
 
 def each(formula):
@@ -228,7 +228,7 @@ def test_activations_equal_numbers_that_torch_computed():
         np.testing.assert_allclose(host(y), expected, rtol=1e-10)
 
 
-# ---- Losses ------------------------------------------------------------------------------------------------------------
+# ---- Losses ----------------------------------------------------------------------------------------------------------
 
 CASES = {
     "(C)": ((3,), ()),
@@ -353,7 +353,7 @@ def test_one_hot_counts_classes_and_takes_a_dtype():
     assert F.one_hot(make(np.zeros(0, int)), 3).shape == (0, 3)
 
 
-# ---- Dropout -----------------------------------------------------------------------------------------------------------
+# ---- Dropout ---------------------------------------------------------------------------------------------------------
 
 
 def test_dropout_zeroes_a_share_and_scales_the_rest():
@@ -382,7 +382,7 @@ def test_dropout_leaves_the_input_and_the_stream_alone_in_evaluation_and_for_p_0
     assert lucidlite.random.get_state() == before
 
 
-# ---- Layers ------------------------------------------------------------------------------------------------------------
+# ---- Layers ----------------------------------------------------------------------------------------------------------
 
 HELD_ELSEWHERE = {"Module", "Parameter", "Sequential", "ModuleList", "ModuleDict"}  # tests/test_nn_module.py
 layer = nn.Linear(4, 2).to("float64").to(DEVICE)
@@ -444,8 +444,9 @@ def test_layer_does_what_its_function_does(name):
 def test_layers_defaults_are_those_of_lucid():
     defaults = {
         nn.LeakyReLU(): {"negative_slope": 0.01}, nn.ELU(): {"alpha": 1.0}, nn.GELU(): {"approximate": "none"},
-        nn.Softmax(): {"axis": -1}, nn.LogSoftmax(): {"axis": -1}, nn.Softplus(): {"beta": 1.0}, nn.Dropout(): {"p": 0.5},
-        nn.Flatten(): {"start_axis": 1, "end_axis": -1}, nn.HuberLoss(): {"reduction": "mean", "delta": 1.0},
+        nn.Softmax(): {"axis": -1}, nn.LogSoftmax(): {"axis": -1}, nn.Softplus(): {"beta": 1.0},
+        nn.Dropout(): {"p": 0.5}, nn.Flatten(): {"start_axis": 1, "end_axis": -1},
+        nn.HuberLoss(): {"reduction": "mean", "delta": 1.0},
         nn.CrossEntropyLoss(): {"weight": None, "reduction": "mean", "ignore_index": None},
     }  # fmt: skip
     for module, expected in defaults.items():
@@ -480,14 +481,18 @@ def test_same_seed_gives_the_same_layer():
     assert (host(layers[0].weight) == host(layers[1].weight)).all()
 
 
-# ---- Refusals ----------------------------------------------------------------------------------------------------------
+# ---- Refusals --------------------------------------------------------------------------------------------------------
 
 x32 = make(np.ones((3, 2), "float32"))
 REFUSALS = {
-    "linear, features": (lambda: F.linear(x32, make(np.ones((4, 5)))), ValueError, r"linear: input_ \(3, 2\) and weight \(4, 5\)"),
+    "linear, features": (
+        lambda: F.linear(x32, make(np.ones((4, 5)))), ValueError, r"linear: input_ \(3, 2\) and weight \(4, 5\)",
+    ),
     "linear, weight of one axis": (lambda: F.linear(x32, make([1.0, 2.0])), ValueError, r"linear: .*weight \(2,\)"),
     "linear, 0-d": (lambda: F.linear(make(1.0), make(np.ones((4, 5)))), ValueError, r"linear: input_ \(\)"),
-    "linear, bias": (lambda: F.linear(x32, make(np.ones((4, 2))), make([1.0])), ValueError, r"linear: bias \(1,\) .* \(4, 2\)"),
+    "linear, bias": (
+        lambda: F.linear(x32, make(np.ones((4, 2))), make([1.0])), ValueError, r"linear: bias \(1,\) .* \(4, 2\)",
+    ),
     "Linear, in_features": (lambda: nn.Linear(0, 2), ValueError, "Linear: in_features is 0"),
     "Linear, out_features": (lambda: nn.Linear(2, 2.0), TypeError, "Linear: out_features is 2.0, a float"),
     "Linear, bias": (lambda: nn.Linear(2, 2, bias=3), TypeError, "Linear: bias is 3"),
@@ -496,6 +501,7 @@ REFUSALS = {
     "dropout, text": (lambda: nn.Dropout("0.5"), TypeError, "Dropout: p is '0.5', a str"),
     "dropout, integers": (lambda: F.dropout(make([1, 2])), TypeError, "dropout: input_ is int64; .*float32"),
     "leaky_relu": (lambda: F.leaky_relu(x32, 1.5), ValueError, r"leaky_relu: negative_slope is 1.5; .*\[0, 1\]"),
+    "LeakyReLU, 2": (lambda: nn.LeakyReLU(2), ValueError, r"LeakyReLU: negative_slope is 2; .*\[0, 1\]"),
     "LeakyReLU": (lambda: nn.LeakyReLU(-0.1), ValueError, "LeakyReLU: negative_slope is -0.1"),
     "ELU": (lambda: nn.ELU(-1), ValueError, "ELU: alpha is -1"),
     "gelu": (lambda: F.gelu(x32, True), ValueError, "gelu: approximate is True; it must be one of 'none', 'tanh'"),
@@ -503,50 +509,70 @@ REFUSALS = {
     "softplus": (lambda: F.softplus(x32, 0), ValueError, "softplus: beta is 0; it must be a number > 0"),
     "Softplus": (lambda: nn.Softplus(0), ValueError, r"Softplus: beta is 0; it must be a number in \(0, inf\)"),
     "softmax, axis": (lambda: F.softmax(x32, 2), (ValueError, IndexError), r"softmax: input_ \(3, 2\) .*axis 2"),
-    "loss, reduction": (lambda: F.mse_loss(x32, x32, "avg"), ValueError, "mse_loss: reduction is 'avg'; .* 'mean', 'sum', 'none'"),
-    "loss, reduction None": (lambda: F.cross_entropy(x32, [0, 1, 0], reduction=None), ValueError, "cross_entropy: reduction is None"),
+    "loss, reduction": (
+        lambda: F.mse_loss(x32, x32, "avg"), ValueError, "mse_loss: reduction is 'avg'; .* 'mean', 'sum', 'none'",
+    ),
+    "loss, reduction None": (
+        lambda: F.cross_entropy(x32, [0, 1, 0], reduction=None), ValueError, "cross_entropy: reduction is None",
+    ),
     "Loss, reduction": (lambda: nn.L1Loss("max"), ValueError, "L1Loss: reduction is 'max'"),
     "loss, input": (lambda: F.mse_loss([1.0], [1.0]), TypeError, "mse_loss: input_ is a list; it must be a Tensor"),
     "mse, shapes": (
-        lambda: F.mse_loss(make(np.ones((8, 1))), make(np.ones(8))), ValueError, r"mse_loss: .*\(8, 1\) and target \(8,\); .*equal",
+        lambda: F.mse_loss(make(np.ones((8, 1))), make(np.ones(8))),
+        ValueError, r"mse_loss: .*\(8, 1\) and target \(8,\); .*equal",
     ),
-    "l1, shapes": (lambda: F.l1_loss(x32, make(np.ones((1, 2)))), ValueError, r"l1_loss: .*\(3, 2\) and target \(1, 2\)"),
+    "l1, shapes": (
+        lambda: F.l1_loss(x32, make(np.ones((1, 2)))), ValueError, r"l1_loss: .*\(3, 2\) and target \(1, 2\)",
+    ),
     "huber, shapes": (lambda: F.huber_loss(x32, 1.0), ValueError, r"huber_loss: .*\(3, 2\) and target \(\)"),
     "huber, delta": (lambda: F.huber_loss(x32, x32, 0.0), ValueError, r"huber_loss: delta is 0.0; .*\(0, inf\)"),
     "huber, delta named sum": (lambda: F.huber_loss(x32, x32, "sum"), TypeError, "huber_loss: delta is 'sum', a str"),
     "HuberLoss": (lambda: nn.HuberLoss(delta=-1), ValueError, "HuberLoss: delta is -1"),
     "bce, shapes": (lambda: F.binary_cross_entropy(x32, make([1.0])), ValueError, r"\(3, 2\) and target \(1,\)"),
     "bce, no probability": (
-        lambda: F.binary_cross_entropy(make([0.5, 1.5]), [1.0, 0.0]), ValueError, r"from 0.5 to 1.5, .*\[0, 1\]; take .*with_logits",
+        lambda: F.binary_cross_entropy(make([0.5, 1.5]), [1.0, 0.0]),
+        ValueError, r"from 0.5 to 1.5, .*\[0, 1\]; take .*with_logits",
     ),
     "bce, nan": (lambda: F.binary_cross_entropy(make([math.nan]), [1.0]), ValueError, "from nan to nan"),
     "bce, weight": (
         lambda: F.binary_cross_entropy(x32, x32, np.ones(3)), ValueError, r"weight has shape \(3,\), .* \(3, 2\)",
     ),
     "logits, pos_weight": (
-        lambda: F.binary_cross_entropy_with_logits(x32, x32, pos_weight=np.ones((1, 3, 2))), ValueError, r"pos_weight has shape \(1, 3, 2\)",
+        lambda: F.binary_cross_entropy_with_logits(x32, x32, pos_weight=np.ones((1, 3, 2))),
+        ValueError, r"pos_weight has shape \(1, 3, 2\)",
     ),
     "labels, too great": (
-        lambda: F.cross_entropy(x32, [0, 1, 2]), ValueError, "cross_entropy: target holds the label 2; the 2 classes are 0 to 1; .*=2",
+        lambda: F.cross_entropy(x32, [0, 1, 2]),
+        ValueError, "cross_entropy: target holds the label 2; the 2 classes are 0 to 1; .*=2",
     ),
     "labels, negative": (
-        lambda: F.nll_loss(x32, [0, -100, 1]), ValueError, "nll_loss: target holds the label -100; .*ignore_index=-100 would",
+        lambda: F.nll_loss(x32, [0, -100, 1]),
+        ValueError, "nll_loss: target holds the label -100; .*ignore_index=-100 would",
     ),
     "labels, 0-d": (lambda: F.cross_entropy(make([1.0, 2.0]), 5), ValueError, "label 5; the 2 classes"),
     "labels, floats": (
-        lambda: F.cross_entropy(x32, [0.0, 1.0, 0.0]), TypeError, r"cross_entropy: target is float32; .*astype\('int64'\); .*argmax",
+        lambda: F.cross_entropy(x32, [0.0, 1.0, 0.0]),
+        TypeError, r"cross_entropy: target is float32; .*astype\('int64'\); .*argmax",
     ),
     "labels, bools": (lambda: F.cross_entropy(x32, [True, False, True]), TypeError, "target is bool"),
-    "labels, shape": (lambda: F.cross_entropy(x32, [0, 1]), ValueError, r"cross_entropy: input_ has shape \(3, 2\) and target \(2,\)"),
-    "labels, one-hot": (lambda: F.nll_loss(x32, np.ones((3, 2), int)), ValueError, r"input_ has shape \(3, 2\) and target \(3, 2\)"),
+    "labels, shape": (
+        lambda: F.cross_entropy(x32, [0, 1]), ValueError, r"cross_entropy: input_ has shape \(3, 2\) and target \(2,\)",
+    ),
+    "labels, one-hot": (
+        lambda: F.nll_loss(x32, np.ones((3, 2), int)), ValueError, r"input_ has shape \(3, 2\) and target \(3, 2\)",
+    ),
     "labels, 0-d input": (lambda: F.cross_entropy(make(1.0), 0), ValueError, r"input_ has shape \(\)"),
     "labels, all ignored": (
         lambda: F.cross_entropy(x32, [7, 7, 7], ignore_index=7), ValueError, "weigh 0 together, .*reduction='sum'",
     ),
     "labels, none": (lambda: F.cross_entropy(x32[:0], np.zeros(0, int)), ValueError, "there is no mean"),
-    "class weight": (lambda: F.cross_entropy(x32, [0, 1, 0], [1.0]), ValueError, r"weight has shape \(1,\); .*each of 2 classes"),
+    "class weight": (
+        lambda: F.cross_entropy(x32, [0, 1, 0], [1.0]), ValueError, r"weight has shape \(1,\); .*each of 2 classes",
+    ),
     "one_hot, floats": (lambda: F.one_hot(make([0.5])), TypeError, "one_hot: input_ is float32"),
-    "one_hot, too great": (lambda: F.one_hot(make([3]), 3), ValueError, "one_hot: target holds the label 3; the 3 classes"),
+    "one_hot, too great": (
+        lambda: F.one_hot(make([3]), 3), ValueError, "one_hot: target holds the label 3; the 3 classes",
+    ),
     "one_hot, negative": (lambda: F.one_hot(make([-1, 2])), ValueError, "label -1"),
     "one_hot, nothing": (lambda: F.one_hot(make(np.zeros(0, int))), ValueError, "give num_classes"),
     "one_hot, classes": (lambda: F.one_hot(make([0]), 0), ValueError, "num_classes is 0"),

@@ -23,12 +23,18 @@ ROWS = {
     "zeros": (init.zeros, (0, 0), 0.0),
     "ones": (init.ones, (1, 1), 0.0),
     "xavier_uniform": (init.xavier_uniform, (-math.sqrt(6 / 750), math.sqrt(6 / 750)), math.sqrt(2 / 750)),
-    "xavier_uniform, gain": (lambda t: init.xavier_uniform(t, 2.0), (-2 * math.sqrt(6 / 750), 2 * math.sqrt(6 / 750)), 2 * math.sqrt(2 / 750)),
+    "xavier_uniform, gain": (
+        lambda t: init.xavier_uniform(t, 2.0),
+        (-2 * math.sqrt(6 / 750), 2 * math.sqrt(6 / 750)),
+        2 * math.sqrt(2 / 750),
+    ),
     "xavier_normal": (init.xavier_normal, None, math.sqrt(2 / 750)),
     "xavier_normal, gain": (lambda t: init.xavier_normal(t, 0.5), None, 0.5 * math.sqrt(2 / 750)),
     "kaiming_uniform": (init.kaiming_uniform, (-math.sqrt(6 / 150), math.sqrt(6 / 150)), math.sqrt(2 / 150)),
     "kaiming_uniform, fan_out a": (
-        lambda t: init.kaiming_uniform(t, "fan_out", math.sqrt(5)), (-1 / math.sqrt(600), 1 / math.sqrt(600)), math.sqrt(1 / 1800),
+        lambda t: init.kaiming_uniform(t, "fan_out", math.sqrt(5)),
+        (-1 / math.sqrt(600), 1 / math.sqrt(600)),
+        math.sqrt(1 / 1800),
     ),
     "kaiming_normal": (init.kaiming_normal, None, math.sqrt(2 / 150)),
     "kaiming_normal, fan_out a": (lambda t: init.kaiming_normal(t, "fan_out", 1.0), None, math.sqrt(1 / 600)),
@@ -36,7 +42,8 @@ ROWS = {
 
 
 def public(module):
-    return {name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__ and name[0] != "_"}
+    own = {name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
+    return {name for name in own if name[0] != "_"}
 
 
 def test_every_initialiser_has_a_row():
@@ -76,7 +83,7 @@ def test_filling_a_saved_tensor_is_noticed_by_its_graph():
         loss.backward()
 
 
-# ---- Clipping ----------------------------------------------------------------------------------------------------------
+# ---- Clipping --------------------------------------------------------------------------------------------------------
 
 
 def with_gradients(*gradients, dtype="float64"):
@@ -119,7 +126,8 @@ def test_clipping_passes_over_parameters_without_gradient_and_takes_one_or_none(
     a, b = with_gradients([3.0], [4.0])
     b.grad = None
     assert utils.clip_grad_norm(iter([a, b]), 1.0) == 3.0 and utils.clip_grad_norm([b], 1.0) == 0.0
-    assert utils.grad_norm([]) == 0.0 and utils.grad_norm(a) == pytest.approx(1.0) and utils.get_total_norm([None]) == 0.0
+    assert utils.grad_norm([]) == 0.0 and utils.grad_norm(a) == pytest.approx(1.0)
+    assert utils.get_total_norm([None]) == 0.0
     assert utils.get_total_norm(make([3.0, 4.0])) == 5.0 and utils.clip_grad_norm([a], 0) == pytest.approx(1.0)
     assert host(a.grad).tolist() == [0.0]
 
@@ -159,7 +167,7 @@ def test_every_utility_is_tested():
     assert public(utils) == {"clip_grad_norm", "clip_grad_value", "grad_norm", "get_total_norm"}
 
 
-# ---- Refusals ----------------------------------------------------------------------------------------------------------
+# ---- Refusals --------------------------------------------------------------------------------------------------------
 
 vector, matrix = make([1.0, 2.0]), make([[1.0, 2.0]])
 REFUSALS = {
@@ -167,7 +175,10 @@ REFUSALS = {
     "integers": (lambda: init.normal(make([1, 2])), TypeError, "normal fills a floating Tensor, not a int64"),
     "one axis": (lambda: init.xavier_normal(vector), ValueError, r"xavier_normal: shape \(2,\) has no fan_in"),
     "empty": (lambda: init.kaiming_normal(make(np.zeros((0, 3)))), ValueError, r"kaiming_normal: shape \(0, 3\)"),
-    "mode": (lambda: init.kaiming_uniform(matrix, "fan"), ValueError, "kaiming_uniform: mode is 'fan'; .*'fan_in', 'fan_out'"),
+    "mode": (
+        lambda: init.kaiming_uniform(matrix, "fan"),
+        ValueError, "kaiming_uniform: mode is 'fan'; .*'fan_in', 'fan_out'",
+    ),
     "bounds": (lambda: init.uniform(vector, 2, 1), ValueError, r"uniform: b is 1; it must be a number in \[2, inf\)"),
     "infinite": (lambda: init.uniform(vector, 0, math.inf), ValueError, "uniform: b is inf"),
     "std": (lambda: init.normal(vector, 0, -1), ValueError, "normal: std is -1"),
@@ -175,12 +186,18 @@ REFUSALS = {
     "constant": (lambda: init.constant(vector, [1]), TypeError, r"constant: val is \[1\]"),
     "max_norm": (lambda: utils.clip_grad_norm([vector], -1), ValueError, "clip_grad_norm: max_norm is -1"),
     "max_norm, nan": (lambda: utils.clip_grad_norm([vector], math.nan), ValueError, "max_norm is nan"),
-    "norm_type": (lambda: utils.grad_norm([vector], 0), ValueError, r"norm_type is 0; it must be a number in \(0, inf\]"),
+    "norm_type": (
+        lambda: utils.grad_norm([vector], 0), ValueError, r"norm_type is 0; it must be a number in \(0, inf\]",
+    ),
     "norm_type, text": (lambda: utils.clip_grad_norm([vector], 1, "inf"), TypeError, "norm_type is 'inf'"),
     "clip_value": (lambda: utils.clip_grad_value([vector], math.nan), ValueError, "clip_grad_value: clip_value is nan"),
-    "module": (lambda: utils.clip_grad_norm(nn.Linear(1, 1), 1), TypeError, r"takes parameters, as model.parameters\(\) .*Linear"),
+    "module": (
+        lambda: utils.clip_grad_norm(nn.Linear(1, 1), 1),
+        TypeError, r"takes parameters, as model.parameters\(\) .*Linear",
+    ),
     "names": (
-        lambda: utils.clip_grad_value(nn.Linear(1, 1).named_parameters(), 1), TypeError, r"is a tuple, not a Tensor; model.parameters\(\)",
+        lambda: utils.clip_grad_value(nn.Linear(1, 1).named_parameters(), 1),
+        TypeError, r"is a tuple, not a Tensor; model.parameters\(\)",
     ),
     "numbers": (lambda: utils.grad_norm([1.0]), TypeError, "1.0 is a float"),
 }  # fmt: skip

@@ -44,7 +44,7 @@ def mlp():
     return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).to(DEVICE)
 
 
-# ---- Registration ------------------------------------------------------------------------------------------------------
+# ---- Registration ----------------------------------------------------------------------------------------------------
 
 
 def test_parameter_is_the_packages_parameter():
@@ -58,7 +58,7 @@ def test_attributes_are_registered_by_what_they_are():
     assert [name for name, _ in block.named_children()] == ["layer"]
     assert [name for name, _ in block.named_modules()] == ["", "layer"]
     assert [name for name, _ in block.named_parameters(recurse=False)] == ["scale"]
-    assert list(block.parameters())[0] is block.scale and next(block.buffers()) is block.mean
+    assert next(block.parameters()) is block.scale and next(block.buffers()) is block.mean
     assert list(block.modules()) == [block, block.layer] and list(block.children()) == [block.layer]
 
 
@@ -141,7 +141,7 @@ def test_a_class_attribute_may_be_the_default_of_a_child():
     assert [name for name, _ in module.named_children()] == ["head"]
 
 
-# ---- Changing all of it ------------------------------------------------------------------------------------------------
+# ---- Changing all of it ----------------------------------------------------------------------------------------------
 
 
 def test_train_and_eval_reach_every_module_and_return_the_module():
@@ -204,7 +204,7 @@ def test_a_graph_from_before_a_move_says_so_in_its_backward():
     layer = nn.Linear(2, 2).to(DEVICE)
     loss = (layer(make([[1.0, 2.0]], True)) ** 2).sum()
     layer.to("float64")
-    with pytest.raises(RuntimeError, match="linear: its argument weight, .*changed in place"):
+    with pytest.raises(RuntimeError, match=r"linear: its argument weight, .*changed in place"):
         loss.backward()
 
 
@@ -237,7 +237,7 @@ def test_a_model_is_freed_without_the_garbage_collector():
         gc.enable()
 
 
-# ---- State -------------------------------------------------------------------------------------------------------------
+# ---- State -----------------------------------------------------------------------------------------------------------
 
 
 def test_state_dict_holds_copies_under_pytorchs_names():
@@ -264,7 +264,7 @@ def test_loading_is_a_change_in_place_that_a_saved_graph_notices():
     layer = nn.Linear(2, 2).to(DEVICE)
     loss = layer(make([[1.0, 2.0]], True)).sum()
     layer.load_state_dict(layer.state_dict())
-    with pytest.raises(RuntimeError, match="linear: its argument weight, .*changed in place"):
+    with pytest.raises(RuntimeError, match=r"linear: its argument weight, .*changed in place"):
         loss.backward()
 
 
@@ -299,7 +299,7 @@ def test_not_strict_passes_over_names_but_not_over_shapes():
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert missing == ["0.weight", "2.weight", "2.bias"] and unexpected == ["other"]
     assert (host(model[0].bias) == 1).all()
-    with pytest.raises(ValueError, match="0.bias: shape"):
+    with pytest.raises(ValueError, match=r"0\.bias: shape"):
         model.load_state_dict({"0.bias": np.ones(4)}, strict=False)
 
 
@@ -319,14 +319,16 @@ def test_deepcopy_is_independent_and_keeps_ties():
     twin = copy.deepcopy(net)
     assert list(twin.state_dict()) == NAMES and twin.second.layer.weight is twin.first.layer.weight
     assert not set(map(id, twin.parameters())) & set(map(id, net.parameters()))
-    assert isinstance(twin.first.scale, nn.Parameter) and (host(twin.first.scale.grad) == host(net.first.scale.grad)).all()
+    assert (
+        isinstance(twin.first.scale, nn.Parameter) and (host(twin.first.scale.grad) == host(net.first.scale.grad)).all()
+    )
     twin.first.scale.data = [9.0, 9.0]
     assert (host(net.first.scale) == 1).all()
     twin(make([[1.0, 2.0]])).sum().backward()
     assert twin.first.layer.weight.requires_grad
 
 
-# ---- Hooks -------------------------------------------------------------------------------------------------------------
+# ---- Hooks -----------------------------------------------------------------------------------------------------------
 
 
 def test_hooks_see_and_replace_arguments_and_output_until_they_are_removed():
@@ -373,12 +375,12 @@ def test_a_hook_may_remove_itself():
     assert calls == [1]
 
 
-# ---- Containers --------------------------------------------------------------------------------------------------------
+# ---- Containers ------------------------------------------------------------------------------------------------------
 
 
 def test_sequential_indexes_slices_and_iterates():
     model = mlp()
-    assert model[0] is list(model)[0] and model[-1] is model[2] and len(model) == 3
+    assert model[0] is next(iter(model)) and model[-1] is model[2] and len(model) == 3
     tail = model[1:]
     assert type(tail) is nn.Sequential and list(tail) == [model[1], model[2]]
     assert list(tail.state_dict()) == ["2.weight", "2.bias"]  # the names stay, as in PyTorch
@@ -446,7 +448,7 @@ def test_a_subclass_of_sequential_may_set_its_own_modules():
     assert Small()(make([[1.0, 2.0]])).shape == (1, 3) if DEVICE == "cpu" else True
 
 
-# ---- Printing ----------------------------------------------------------------------------------------------------------
+# ---- Printing --------------------------------------------------------------------------------------------------------
 
 
 def test_repr_shows_the_tree_with_its_numbers_of_parameters():
@@ -464,7 +466,7 @@ def test_repr_shows_the_tree_with_its_numbers_of_parameters():
     assert repr(Block()).splitlines()[0] == "Block(width=2, note='plain'  # 8 parameters"
 
 
-# ---- Refusals ----------------------------------------------------------------------------------------------------------
+# ---- Refusals --------------------------------------------------------------------------------------------------------
 
 
 class Forgetful(nn.Module):
@@ -488,27 +490,51 @@ def assign(name, value):
 
 
 REFUSALS = {
-    "no super().__init__(), child": (lambda: Forgetful(nn.ReLU()), RuntimeError, r"Forgetful.layer .*super\(\).__init__\(\)"),
-    "no super().__init__(), parameter": (lambda: Forgetful(nn.Parameter([1.0])), RuntimeError, r"super\(\).__init__\(\)"),
-    "no super().__init__(), call": (lambda: Forgetful()(1), RuntimeError, r"Forgetful: call super\(\).__init__\(\) first"),
-    "no super().__init__(), buffer": (lambda: Forgetful().register_buffer("b", None), RuntimeError, r"super\(\).__init__\(\)"),
-    "no forward": (lambda: Unfinished()(1), NotImplementedError, r"Unfinished has no forward; define `def forward\(self, x\)`"),
+    "no super().__init__(), child": (
+        lambda: Forgetful(nn.ReLU()), RuntimeError, r"Forgetful.layer .*super\(\).__init__\(\)",
+    ),
+    "no super().__init__(), parameter": (
+        lambda: Forgetful(nn.Parameter([1.0])), RuntimeError, r"super\(\).__init__\(\)",
+    ),
+    "no super().__init__(), call": (
+        lambda: Forgetful()(1), RuntimeError, r"Forgetful: call super\(\).__init__\(\) first",
+    ),
+    "no super().__init__(), buffer": (
+        lambda: Forgetful().register_buffer("b", None), RuntimeError, r"super\(\).__init__\(\)",
+    ),
+    "no forward": (
+        lambda: Unfinished()(1), NotImplementedError, r"Unfinished has no forward; define `def forward\(self, x\)`",
+    ),
     "list": (assign("layers", [nn.ReLU()]), TypeError, r"Block.layers = a list: .*nn.ModuleList"),
     "tuple": (assign("layers", (1, nn.ReLU())), TypeError, "Block.layers = a tuple"),
-    "nested": (assign("layers", {"a": [nn.Parameter([1.0])]}), TypeError, "Block.layers = a dict: .*register_parameter"),
-    "parameter by tensor": (assign("scale", make([1.0])), TypeError, r"Block.scale = a Tensor: .*wrap the value in nn.Parameter"),
+    "nested": (
+        assign("layers", {"a": [nn.Parameter([1.0])]}), TypeError, "Block.layers = a dict: .*register_parameter",
+    ),
+    "parameter by tensor": (
+        assign("scale", make([1.0])), TypeError, r"Block.scale = a Tensor: .*wrap the value in nn.Parameter",
+    ),
     "parameter by array": (assign("scale", np.ones(2)), TypeError, "Block.scale = a ndarray: there is a Parameter"),
-    "module by function": (assign("layer", abs), TypeError, "Block.layer = .*: there is a Module already; delete it first"),
+    "module by function": (
+        assign("layer", abs), TypeError, "Block.layer = .*: there is a Module already; delete it first",
+    ),
     "buffer by number": (assign("mean", 3), TypeError, "Block.mean = a int: there is a buffer already"),
     "inside itself": (inside_itself, ValueError, "Module.parent = a Module, which contains this very module"),
-    "name, method": (assign("forward", nn.ReLU()), ValueError, "Block.forward = a ReLU: 'forward' is .*a method's name"),
+    "name, method": (
+        assign("forward", nn.ReLU()), ValueError, "Block.forward = a ReLU: 'forward' is .*a method's name",
+    ),
     "name, own": (assign("training", nn.Parameter([1.0])), ValueError, "'training'"),
     "name, dot": (lambda: nn.Module().add_module("a.b", nn.ReLU()), ValueError, "'a.b' .*has a dot"),
     "name, empty": (lambda: nn.Module().register_buffer("", make([1.0])), ValueError, "'' is empty"),
     "name, number": (lambda: nn.Module().register_parameter(1, None), TypeError, "the name is a int"),
-    "name, taken": (lambda: Block().register_buffer("width", make([1.0])), ValueError, "Block.width exists already, a int"),
-    "register_parameter": (lambda: nn.Module().register_parameter("w", make([1.0])), TypeError, "must be a Parameter or None"),
-    "register_buffer, array": (lambda: nn.Module().register_buffer("b", np.ones(2)), TypeError, "must be a Tensor or None"),
+    "name, taken": (
+        lambda: Block().register_buffer("width", make([1.0])), ValueError, "Block.width exists already, a int",
+    ),
+    "register_parameter": (
+        lambda: nn.Module().register_parameter("w", make([1.0])), TypeError, "must be a Parameter or None",
+    ),
+    "register_buffer, array": (
+        lambda: nn.Module().register_buffer("b", np.ones(2)), TypeError, "must be a Tensor or None",
+    ),
     "register_buffer, parameter": (
         lambda: nn.Module().register_buffer("b", nn.Parameter([1.0])), TypeError, "use register_parameter",
     ),
@@ -516,13 +542,17 @@ REFUSALS = {
     "train": (lambda: nn.ReLU().train("yes"), TypeError, "train: mode is 'yes'; it must be True or False"),
     "requires_grad_": (lambda: Block().requires_grad_(None), TypeError, "requires_grad is None"),
     "to, device": (lambda: Block().to("cuda"), ValueError, "unknown device 'cuda'"),
+    "to, device, nothing to move": (lambda: nn.ReLU().to("cuda"), ValueError, "unknown device 'cuda'"),
     "to, dtype": (lambda: Block().to("int64"), TypeError, "to: int64 parameters could have no gradients"),
     "to, kind": (lambda: Block().to("float33"), ValueError, "'float33'"),
     "state": (lambda: Block().load_state_dict(Block()), TypeError, r"state_dict\(\) gives, not a Block"),
     "hook": (lambda: Block().register_forward_hook("print"), TypeError, "a hook must be callable, .*'print'"),
     "Sequential, list": (lambda: nn.Sequential([nn.ReLU()]), TypeError, r"Sequential: '0' is .*a list; .*\*"),
     "Sequential, class": (lambda: nn.Sequential(nn.ReLU), TypeError, r"'0' is .*a type; .*ReLU\(\)"),
-    "Sequential, index": (lambda: nn.Sequential(nn.ReLU())[1], IndexError, "index 1 is out of range for a Sequential of 1 modules"),
+    "Sequential, index": (
+        lambda: nn.Sequential(nn.ReLU())[1], IndexError, "index 1 is out of range; this Sequential has 1 modules",
+    ),
+    "Sequential, negative index": (lambda: nn.Sequential(nn.ReLU())[-2], IndexError, "index -2 is out of range"),
     "Sequential, key": (lambda: nn.Sequential(nn.ReLU())["a"], TypeError, "str"),
     "Sequential, item": (lambda: nn.Sequential(nn.ReLU()).__setitem__(0, 3), TypeError, "a int"),
     "Sequential, append": (lambda: nn.Sequential().append(None), TypeError, "None"),
@@ -551,18 +581,20 @@ def test_a_refused_change_leaves_the_module_as_it_was():
         lambda: setattr(block, "mean", 3),
         lambda: block.to("int8"),
         lambda: model.insert(0, 3),
+        lambda: model.insert(0, model),
+        lambda: model.__setitem__(0, None),
         lambda: model.extend([3]),
         lambda: model.__setitem__(0, "x"),
         lambda: model.__delitem__(9),
     ):
-        with pytest.raises((TypeError, IndexError)):
+        with pytest.raises((TypeError, IndexError, ValueError)):
             call()
     assert list(block.state_dict()) == list(before) and list(model) == modules
 
 
 def test_a_missing_attribute_is_an_attribute_error_that_names_it():
     with pytest.raises(AttributeError, match="'Block' object has no attribute 'scael'"):
-        Block().scael
+        _ = Block().scael
     assert not hasattr(Block(), "nothing")
 
 

@@ -23,7 +23,7 @@ class _Row(Module, MutableSequence):
     def _fill(self, named):
         """Hold these modules, by name, and no others."""
         for name, module in named.items():
-            _checked(self, name, module)
+            self._check_name(name, _checked(self, name, module))
         for name, _ in self._own(Module):
             delattr(self, name)
         for name, module in named.items():
@@ -34,13 +34,11 @@ class _Row(Module, MutableSequence):
         self._fill({str(i) if name.isdecimal() else name: module for i, (name, module) in enumerate(named)})
 
     def _place(self, index):
-        """The index counted from 0; slices stay slices."""
-        if isinstance(index, slice):
-            return index
+        """The index counted from 0."""
         place, length = operator.index(index), len(self)
         if not -length <= place < length:
             raise IndexError(
-                f"index {place} is out of range for a {type(self).__name__} of {length} modules; count from 0"
+                f"index {place} is out of range; this {type(self).__name__} has {length} modules, from 0 on"
             )
         return place % length
 
@@ -51,12 +49,12 @@ class _Row(Module, MutableSequence):
         return iter([module for _, module in self._own(Module)])
 
     def __setitem__(self, index, module):
-        name = self._own(Module)[self._place(operator.index(index))][0]
+        name = self._own(Module)[self._place(index)][0]
         self.add_module(name, _checked(self, name, module))
 
     def __delitem__(self, index):
         named = self._own(Module)
-        del named[self._place(index)]
+        del named[index if isinstance(index, slice) else self._place(index)]
         self._recount(named)
 
     def insert(self, index, value):
@@ -97,8 +95,9 @@ class Sequential(_Row):
         return input_
 
     def __getitem__(self, index):
-        found = self._own(Module)[self._place(index)]
-        return Sequential(dict(found)) if isinstance(index, slice) else found[1]
+        if isinstance(index, slice):
+            return Sequential(dict(self._own(Module)[index]))
+        return self._own(Module)[self._place(index)][1]
 
 
 class ModuleList(_Row):
@@ -113,8 +112,9 @@ class ModuleList(_Row):
         super().__init__((str(i), module) for i, module in enumerate(modules or ()))
 
     def __getitem__(self, index):
-        found = self._own(Module)[self._place(index)]
-        return ModuleList(module for _, module in found) if isinstance(index, slice) else found[1]
+        if isinstance(index, slice):
+            return ModuleList(module for _, module in self._own(Module)[index])
+        return self._own(Module)[self._place(index)][1]
 
 
 class ModuleDict(Module, MutableMapping):
@@ -148,4 +148,8 @@ class ModuleDict(Module, MutableMapping):
     def __iter__(self):
         return iter([name for name, _ in self._own(Module)])
 
-    __eq__, __hash__ = Module.__eq__, Module.__hash__  # by identity, as every Module
+    def __eq__(self, other):  # as every Module, and not as other dicts
+        return self is other
+
+    def __hash__(self):
+        return id(self)

@@ -183,7 +183,8 @@ def softplus(input_, beta=1.0):
     """
     if not beta > 0:
         raise ValueError(f"softplus: beta is {beta!r}; it must be a number > 0")
-    lib, z = xp(input_), beta * input_  # (1)
+    lib = xp(input_)
+    z = beta * input_  # (1)
     return (lib.maximum(z, 0) + lib.log1p(lib.exp(-lib.abs(z)))) / beta  # (2)
 
 
@@ -339,12 +340,16 @@ def _class_loss(name, input_, target, weight, reduction, ignore_index):
         labels = labels[kept]
     _check_range(name, labels, classes, ignore_index)
     places = kept or [xp(labels).arange(n).reshape((n,) + (1,) * (len(shape) - 1 - k)) for k, n in enumerate(shape)]
-    w = 1 if weight is None else _constant(weight, input_)
+    w, total = 1, labels.size
     if weight is not None:
-        if w.shape != (classes,):
-            raise ValueError(f"{name}: weight has shape {w.shape}; it needs a number for each of {classes} classes")
-        w = w[labels]
-    n = {"none": None, "sum": 1}.get(reduction, labels.size if weight is None else w.sum())
+        weight = _constant(weight, input_)
+        if weight.shape != (classes,):
+            raise ValueError(
+                f"{name}: weight has shape {weight.shape}; it needs a number for each of {classes} classes"
+            )
+        w = weight[labels]
+        total = w.sum()
+    n = {"mean": total, "sum": 1, "none": None}[reduction]
     if reduction == "mean" and not n:
         raise ValueError(f"{name}: the labels that count weigh 0 together, so there is no mean; take reduction='sum'")
     log_p = log_softmax(input_, 1) if name == "cross_entropy" else input_
@@ -429,8 +434,8 @@ def binary_cross_entropy_with_logits(input_, target, weight=None, pos_weight=Non
 
         (1)  ℓ = w t \log(1 + e^{-x}) + (1 - t) \log(1 + e^x)
 
-    where ℓ is `losses`, x is `input_`, t is `target`, and w is `pos_weight` or 1: more makes a missed yes worse than a
-    missed no. It and `weight`, which multiplies each loss, are None or arrays that broadcast to the shape.
+    where ℓ is `losses`, x is `input_`, t is `target` and w is `pos_weight`, 1 unless given: more makes a missed yes
+    worse than a missed no. It and `weight`, which multiplies each loss, are arrays that broadcast to the shape.
 
     >>> nn.functional.binary_cross_entropy_with_logits(lucidlite.tensor([-1e4]), lucidlite.tensor([1.0])).item()
     10000.0

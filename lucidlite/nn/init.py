@@ -11,7 +11,7 @@ Parameter([[ 0.33548626, -0.56390506, -1.1243806 ]])
 import math
 
 from .. import backend
-from ..autograd import no_grad
+from ..grad_mode import no_grad
 from ..random import generator
 from ..tensor import Tensor
 from . import checks

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from typing import Any
 
 from .. import backend
 from ..autograd import defgrad, op
@@ -74,12 +75,12 @@ def outer(a, b):
 
 
 @composed
-def tensordot(a, b, axes=2):
+def tensordot(a, b, axes: Any = 2):
     """Products summed over pairs of axes: the last `axes` of a with the first of b, or two lists of axes."""
     if hasattr(axes, "__index__"):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise ValueError(f"tensordot: axes={axes} for shapes {a.shape} and {b.shape}; they have not as many")
-        axes = (range(a.ndim - axes, a.ndim), range(axes))
+        axes = [range(a.ndim - axes, a.ndim), range(axes)]
     left, right = (
         [_axis(i, x.ndim, "tensordot") for i in ([n] if hasattr(n, "__index__") else n)] for x, n in zip((a, b), axes)
     )
@@ -178,7 +179,7 @@ def _each(value, n, what, least=1):
 
 
 @composed
-def windows(a, size, stride=1, dilation=1):
+def windows(a: Any, size: Any, stride: Any = 1, dilation: Any = 1) -> Any:
     """All windows of this size over the last axes: (..., lengths) -> (..., positions, size).
 
     Args:

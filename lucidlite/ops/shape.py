@@ -124,7 +124,7 @@ def _cut(g, axis, start, stop):
     return _getitem(g, (slice(None),) * axis + (slice(start, stop),))
 
 
-@functools.cache
+@functools.lru_cache(64)
 def _concatenate(n):
     def forward(arrays, axis, starts):
         return xp(*arrays).concatenate(arrays, axis)

@@ -6,9 +6,12 @@ prepares, and its rule, one pure function whose lines are the formulas. `backend
 
 import math
 from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from .. import backend
-from ..autograd import enable_grad, no_grad, version_of
+from ..autograd import version_of
+from ..grad_mode import enable_grad, no_grad
 from ..tensor import Parameter
 
 SCHEDULER_KEYS = {"initial_lr"}  # what a scheduler leaves in a group
@@ -53,10 +56,10 @@ class Optimizer:
         state: what is kept for each Parameter, by Parameter: `step` and arrays of its shape.
     """
 
-    checks = {}  # hyperparameter -> check, in the order of the constructor
-    required_state = ()  # buffers without which a loaded state would silently start anew
+    checks: dict[str, Callable] = {}  # hyperparameter -> check, in the order of the constructor
+    required_state: tuple[str, ...] = ()  # buffers without which a loaded state would silently start anew
 
-    def __init__(self, params, defaults):
+    def __init__(self, params: Iterable, defaults: dict):
         if type(self) is Optimizer:
             raise TypeError("Optimizer is the base of all optimizers; take one of them, such as RMSprop")
         self.defaults = {name: check(name, defaults[name]) for name, check in self.checks.items()}
@@ -110,7 +113,7 @@ class Optimizer:
     # ---- What a subclass says ----
 
     @staticmethod
-    def rule(math, *flags):
+    def rule(math: Any, *flags: bool) -> Any:
         """The update rule for these flags; `math` has sqrt, maximum, ... for the arrays at hand."""
         raise NotImplementedError("an optimizer needs a rule(math, *flags) that returns its update function")
 
@@ -143,16 +146,14 @@ class Optimizer:
         return loss
 
     def _update(self, p, group, run, buffers):
-        state, created = self.state[p], []
+        state, created, arrays = self.state[p], [], [p._data, p._grad]
         for name, start in buffers.items():
             if start is not None and name not in state:
-                state[name] = backend.filled_like(p.data, start, backend.state_dtype(p.data))
+                state[name] = backend.filled_like(p._data, start, backend.state_dtype(p._data))
                 created.append(name)
+            arrays.append(None if start is None else state[name])
         state["step"] = state.get("step", 0) + 1
-        run(
-            [p.data, p.grad, *(None if start is None else state[name] for name, start in buffers.items())],
-            self.scalars(group, state, created),
-        )
+        run(arrays, self.scalars(group, state, created))
         version_of(p).bump()
 
     def zero_grad(self, set_to_none=True):

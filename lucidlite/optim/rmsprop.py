@@ -1,5 +1,7 @@
 """RMSprop, the centrepiece: Rprop's idea, made to work with mini-batches."""
 
+from collections.abc import Iterable
+
 from .optimizer import Optimizer, flag, number
 
 
@@ -51,7 +53,16 @@ class RMSprop(Optimizer):
     }
     required_state = ("square_avg",)
 
-    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False):
+    def __init__(
+        self,
+        params: Iterable,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ):
         super().__init__(params, locals())
 
     def flags(self, group):
@@ -62,8 +73,14 @@ class RMSprop(Optimizer):
         return {"square_avg": 0.0, "grad_avg": 0.0 if centered else None, "momentum_buffer": 0.0 if momentum else None}
 
     def scalars(self, group, state, created):
-        names = ("lr", "alpha", "eps", "weight_decay", "momentum")
-        return {name: group[name] for name in names} | {"rest": 1 - group["alpha"]}
+        return {
+            "lr": group["lr"],
+            "alpha": group["alpha"],
+            "rest": 1 - group["alpha"],
+            "eps": group["eps"],
+            "weight_decay": group["weight_decay"],
+            "momentum": group["momentum"],
+        }
 
     @staticmethod
     def rule(math, decay, centered, heavy_ball):

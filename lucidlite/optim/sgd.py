@@ -1,5 +1,7 @@
 """SGD: follow the gradient, with or without momentum. What RMSprop is to be compared with."""
 
+from collections.abc import Iterable
+
 from .optimizer import Optimizer, flag, number
 
 
@@ -47,19 +49,24 @@ class SGD(Optimizer):
     }
 
     def __init__(
-        self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, *, maximize=False
+        self,
+        params: Iterable,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ):
         super().__init__(params, locals())
 
     def check_group(self, group):
-        if group["nesterov"] and (not group["momentum"] or group["dampening"]):
-            raise ValueError(
-                f"nesterov needs momentum > 0 and dampening 0, not {group['momentum']} and {group['dampening']}"
-            )
-        if group["dampening"] and not group["momentum"]:
-            raise ValueError(
-                f"dampening is {group['dampening']}, which has no effect without momentum; set momentum too"
-            )
+        momentum, dampening = group["momentum"], group["dampening"]
+        if group["nesterov"] and (not momentum or dampening):
+            raise ValueError(f"nesterov needs momentum > 0 and dampening 0, not {momentum} and {dampening}")
+        if dampening and not momentum:
+            raise ValueError(f"dampening is {dampening}, which has no effect without momentum; set momentum too")
 
     def flags(self, group):
         return group["maximize"], group["weight_decay"] != 0, group["momentum"] != 0, group["nesterov"]
