@@ -8,6 +8,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 
 from . import backend, ops, random
@@ -131,7 +132,7 @@ def _place(index, n):
     return i % n
 
 
-def random_split(dataset: Dataset, lengths, seed: int | None = None) -> tuple[Subset, ...]:
+def random_split(dataset: Dataset, lengths: Iterable[float], seed: int | None = None) -> tuple[Subset, ...]:
     """Disjoint random Subsets that together are the dataset.
 
     Args:
@@ -173,7 +174,15 @@ class DataLoader:
     (1, 4) Tensor([2])
     """
 
-    def __init__(self, dataset: Dataset, batch_size=1, shuffle=False, collate_fn=None, *, drop_last=False):
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        collate_fn: Callable | None = None,
+        *,
+        drop_last: bool = False,
+    ):
         if not len(_dataset(dataset, "DataLoader")):
             raise ValueError("DataLoader: the dataset is empty; it needs at least one sample")
         if not hasattr(batch_size, "__index__") or isinstance(batch_size, bool):

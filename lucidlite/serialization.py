@@ -13,6 +13,7 @@ import json
 import math
 import os
 import stat
+from typing import Any
 
 from . import backend
 from .tensor import Parameter, Tensor
@@ -27,7 +28,7 @@ HEADER = 100_000_000  # bytes: safetensors reads no longer header, but would wri
 CODES = {name.upper().replace("UINT", "U").replace("INT", "I").replace("FLOAT", "F"): name for name in backend.DTYPES}
 
 
-def save(obj, path):
+def save(obj: Any, path: Any) -> Any:
     """Write an object to a file for `load`. The new file is complete when it appears; until then the old one stays.
 
     Kept are Tensors with `requires_grad` (a Parameter stays one, a computed tensor becomes a constant), arrays and
@@ -69,7 +70,7 @@ def save(obj, path):
     return Path(path)
 
 
-def load(path):
+def load(path: Any) -> Any:
     """What `save` wrote, on the CPU; from another program's file a dict of arrays, where bfloat16 becomes float32.
 
     Args:

@@ -41,7 +41,8 @@ class Linear(Module):
     r"""A fully connected layer, `functional.linear`: (..., in_features) -> (..., out_features).
 
     Args:
-        in_features, out_features: whole numbers >= 1.
+        in_features: numbers in, at least 1.
+        out_features: numbers out, at least 1.
         bias: whether b is added.
 
     Weight, (out_features, in_features), and bias, (out_features), start as uniform numbers between -k and k:
@@ -55,7 +56,7 @@ class Linear(Module):
     (5, 2)
     """
 
-    def __init__(self, in_features, out_features, bias=True):
+    def __init__(self, in_features: int, out_features: int, bias: bool = True):
         super().__init__()
         self.in_features = checks.whole("Linear: in_features", in_features)
         self.out_features = checks.whole("Linear: out_features", out_features)

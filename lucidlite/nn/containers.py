@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Mapping, MutableMapping, MutableSequence
+from typing import Any
 
 from .module import Module
 
@@ -84,7 +85,7 @@ class Sequential(_Row):
     (5, 3)
     """
 
-    def __init__(self, *modules):
+    def __init__(self, *modules: Any):
         one_dict = len(modules) == 1 and isinstance(modules[0], Mapping)
         super().__init__(modules[0] if one_dict else ((str(i), module) for i, module in enumerate(modules)))
 

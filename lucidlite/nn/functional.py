@@ -4,6 +4,7 @@ Losses refuse shapes that differ: broadcasting (8, 1) against (8,) would average
 """
 
 import math
+from typing import Any
 
 from .. import backend
 from ..autograd import defgrad, op, wrap
@@ -305,7 +306,9 @@ def huber_loss(input_, target, delta=1.0, reduction="mean"):
 # ---- Losses of classes -----------------------------------------------------------------------------------------------
 
 
-def cross_entropy(input_, target, weight=None, reduction="mean", ignore_index=None):
+def cross_entropy(
+    input_: Any, target: Any, weight: Any = None, reduction: str = "mean", ignore_index: int | None = None
+) -> Any:
     """How surprised a classifier is by the labels: `nll_loss` of `log_softmax`, for logits of any size.
 
     Args:

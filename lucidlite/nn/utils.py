@@ -1,6 +1,7 @@
 """Keeping gradients in bounds: their norm, and clipping, between `backward` and the optimizer's step."""
 
 import math
+from typing import Any
 
 from .. import backend
 from ..backend import raw, xp
@@ -8,7 +9,9 @@ from ..tensor import Tensor
 from . import checks
 
 
-def clip_grad_norm(parameters, max_norm, norm_type=2, eps=1e-7, error_if_nonfinite=True):
+def clip_grad_norm(
+    parameters: Any, max_norm: float, norm_type: float = 2, eps: float = 1e-7, error_if_nonfinite: bool = True
+) -> float:
     r"""Shorten all gradients by one factor, in place, if the norm of all together is greater than max_norm.
 
         (1)  c = \frac{m}{N + ε}
@@ -62,7 +65,7 @@ def clip_grad_value(parameters, clip_value):
         xp(g).clip(g, -clip_value, clip_value, out=g)  # (1)
 
 
-def grad_norm(parameters, norm_type=2):
+def grad_norm(parameters, norm_type: float = 2):
     """The norm of all gradients together, as a float.
 
     >>> w = nn.Parameter([3.0, 4.0])
