@@ -1,7 +1,7 @@
 """lucidlite: a small autograd framework to learn from, on NumPy or on a GPU."""
 
 import importlib
-from typing import TYPE_CHECKING
+import typing
 
 __version__ = "0.1.0"
 
@@ -22,7 +22,7 @@ from .grad_mode import enable_grad, grad_enabled, no_grad
 from .gradcheck import gradcheck
 from . import autograd, random
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from . import data, nn, optim
     from .serialization import load, save
 

@@ -76,7 +76,7 @@ def grad_norm(parameters, norm_type: float = 2):
     return get_total_norm(_gradients("grad_norm", parameters), norm_type)
 
 
-def get_total_norm(tensors, norm_type=2):
+def get_total_norm(tensors, norm_type: float = 2):
     """The norm of all elements of these Tensors or arrays together, as a float; None among them is left out.
 
     As in PyTorch, it measures the tensors themselves; `grad_norm` measures their gradients.
