@@ -8,8 +8,9 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import accumulate
+from typing import Any
 
 from . import backend, ops, random
 from .tensor import Tensor
@@ -132,7 +133,7 @@ def _place(index, n):
     return i % n
 
 
-def random_split(dataset: Dataset, lengths: Iterable[float], seed: int | None = None) -> tuple[Subset, ...]:
+def random_split(dataset: Dataset, lengths: Any, seed: int | None = None) -> tuple[Subset, ...]:
     """Disjoint random Subsets that together are the dataset.
 
     Args:

@@ -215,22 +215,23 @@ def test_the_arguments_of_sgd_are_pytorchs_and_every_argument_is_a_key_of_the_gr
 # ---- The formulas ----------------------------------------------------------------------------------------------------
 
 
-def rmsprop(p, grads, *, lr, alpha, eps, weight_decay, momentum, centered, floor=0.0):
-    """The formulas of RMSprop's docstring once more; `floor=None` leaves (4) without its max."""
+def rmsprop(p, grads, *, lr, alpha, eps, weight_decay, momentum, centered, floor=True):
+    """The formulas of RMSprop's docstring once more, in plain NumPy."""
     v = m = b = np.zeros_like(p)
     for g in grads:
         g = g + weight_decay * p  # (1)
         v = alpha * v + (1 - alpha) * (g * g)  # (2)
         m = alpha * m + (1 - alpha) * g  # (3)
-        r = v if not centered else v - m * m if floor is None else np.maximum(v - m * m, floor)  # (4)
+        r = v - m * m if centered else v
+        r = np.maximum(r, 0) if floor else r  # (4)
         s = g / (np.sqrt(r) + eps)  # (5)
         b = momentum * b + s if momentum else s  # (6)
         p = p - lr * b  # (7)
-        yield p, {"square_avg": v} | {"grad_avg": m} * centered_once(centered) | {"momentum_buffer": b}
+        yield {"p": p, "square_avg": v, "grad_avg": m, "momentum_buffer": b}
 
 
 def sgd(p, grads, *, lr, momentum, dampening, weight_decay, nesterov, maximize):
-    """The formulas of SGD's docstring once more."""
+    """The formulas of SGD's docstring once more, in plain NumPy."""
     b = np.zeros_like(p)
     for t, g in enumerate(grads):
         g = -g if maximize else g  # (1)
@@ -238,4 +239,660 @@ def sgd(p, grads, *, lr, momentum, dampening, weight_decay, nesterov, maximize):
         b = momentum * b + (1 if t == 0 else 1 - dampening) * d if momentum else d  # (3)
         s = d + momentum * b if nesterov else b  # (4)
         p = p - lr * s  # (5)
-        yield p, {"momentum_buffer": b}
+        yield {"p": p, "momentum_buffer": b}
+
+
+FORMULAS = {RMSprop: rmsprop, SGD: sgd}
+
+
+@every_row
+def test_the_code_computes_the_formulas_of_the_docstring(cls, settings):
+    grads = gradients(20)
+    params = parameters("float64")
+    optimizer, starts = cls(params, **settings), [host(p) for p in params]
+    formulas = [FORMULAS[cls](start, column, **settings) for start, column in zip(starts, zip(*grads))]
+    for row in grads:
+        train(optimizer, [row])
+        for p, formula in zip(params, formulas):
+            expected = next(formula)
+            kept = {name: value for name, value in optimizer.state[p].items() if name != "step"}
+            for name, value in {"p": p, **kept}.items():
+                assert host(value) == pytest.approx(expected[name], rel=EXACT, abs=EXACT), name
+
+
+def test_formula_of_centered_stays_finite_where_pytorchs_becomes_nan():
+    """Rounding made the variance of a constant gradient negative: NaN at step 133 in PyTorch, for these gradients."""
+    grads = [np.linspace(0.1, 3, 300, dtype="float32")] * 300
+    settings = BASE[RMSprop] | {"weight_decay": 0.0, "momentum": 0.0, "centered": True, "lr": 0.01}
+    p = parameter(np.zeros(300))
+    optimizer, lost = RMSprop([p], **settings), 0
+    with np.errstate(invalid="ignore"):
+        for row, unfloored in zip(grads, rmsprop(host(p), grads, **settings, floor=False)):
+            train(optimizer, [[row]])
+            finite = np.isfinite(unfloored["p"])
+            lost = 300 - finite.sum()
+            assert np.isfinite(host(p)).all()
+            assert np.array_equal(host(p)[finite], unfloored["p"][finite])  # the same operations in the same order
+    assert lost > 200, "the formula without the floor has to fail here, or this test shows nothing"
+
+
+@every_row
+def test_a_parabola_and_rosenbrocks_valley_are_walked_to_the_end(cls, settings):
+    if settings["weight_decay"]:
+        pytest.skip("weight decay pulls the minimum towards 0")
+    sign = -1 if settings.get("maximize") else 1
+    slow = cls is SGD  # its step is the slope, which is 1,000 times that of the valley's floor on its walls
+    for start, target, loss_of, steps, lr in [
+        ([3.0, -2.0], [1.0, 1.0], lambda x, y: (x - 1) ** 2 + (y - 1) ** 2, 300, 0.1 if slow else 0.03),
+        ([-0.5, 1.0], [1.0, 1.0], lambda x, y: (1 - x) ** 2 + 10 * (y - x * x) ** 2, 1200, 0.01),
+    ]:
+        w = parameter(start, "float64")
+        optimizer = cls([w], **settings)
+        for t in range(steps):
+            optimizer.param_groups[0]["lr"] = lr * (1 - t / steps)  # a normalized step is as long as the rate is
+            optimizer.zero_grad()
+            (sign * loss_of(w[0], w[1])).backward()
+            optimizer.step()
+        assert np.abs(host(w) - target).max() < 0.02
+
+
+# ---- Going on --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["state_dict", "file"])
+@every_row
+def test_a_run_resumed_after_step_7_is_equal_bit_for_bit(cls, settings, way, tmp_path):
+    grads = gradients(12)
+    grads[3][0] = grads[8][1] = None  # the parameters count steps of their own
+    straight = cls(parameters(), **settings)
+    train(straight, grads)
+    first = cls(parameters(), **settings)
+    params = train(first, grads[:7])
+    saved = {"params": [host(p) for p in params], "optimizer": first.state_dict()}
+    if way == "file":
+        saved = lucidlite.load(lucidlite.save(saved | {"optimizer": first}, tmp_path / "run"))
+    resumed = cls([parameter(p) for p in saved["params"]], lr=0.5)  # all hyperparameters come from the checkpoint
+    resumed.load_state_dict(saved["optimizer"])
+    assert everything(resumed) == everything(first)
+    train(resumed, grads[7:])
+    assert everything(resumed) == everything(straight)
+
+
+@pytest.mark.parametrize(
+    ("cls", "before", "switched"),
+    [
+        (RMSprop, {}, {"momentum": 0.9}),
+        (RMSprop, {}, {"centered": True}),
+        (RMSprop, {"momentum": 0.5}, {"centered": True, "weight_decay": 0.1}),
+        (SGD, {}, {"momentum": 0.9}),
+        (SGD, {}, {"momentum": 0.9, "dampening": 0.3}),
+    ],
+)
+def test_what_is_switched_on_in_mid_run_finds_its_state(cls, before, switched):
+    """Others raise KeyError here. The new buffer starts as at the beginning, everything else goes on."""
+    p, grads = parameter([1.0, -2.0, 3.0], "float64"), [row[0] for row in gradients(6)]
+    optimizer = cls([p], **BASE[cls], **before)
+    train(optimizer, [[g] for g in grads[:3]])
+    start, kept = host(p), {k: host(v) for k, v in optimizer.state[p].items() if k != "step"}
+    optimizer.param_groups[0].update(switched)
+    checkpoint = optimizer.state_dict()
+    train(optimizer, [[g] for g in grads[3:]])
+    group = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
+    fresh = cls([parameter(start, "float64")], **group)
+    fresh.load_state_dict(checkpoint)  # saved between the switch and the step
+    train(fresh, [[g] for g in grads[3:]])
+    assert everything(fresh) == everything(optimizer)
+    new = optimizer.state[p].keys() - kept.keys() - {"step"}
+    assert new and optimizer.state[p]["step"] == 6
+    if cls is SGD:  # the first gradient after the switch enters whole
+        *_, expected = sgd(start, grads[3:], **group)
+        assert host(p) == pytest.approx(expected["p"], rel=EXACT)
+    else:
+        v, b, m = (kept.get(name, np.zeros(3)) for name in ("square_avg", "momentum_buffer", "grad_avg"))
+        g = grads[3] + group["weight_decay"] * start
+        v, m = 0.9 * v + 0.1 * g * g, 0.9 * m + 0.1 * g
+        b = group["momentum"] * b + g / (np.sqrt(v - m * m if group["centered"] else v) + 1e-6)
+        one = cls([parameter(start, "float64")], **group)
+        one.load_state_dict(checkpoint)
+        train(one, [[grads[3]]])
+        assert host(one.param_groups[0]["params"][0]) == pytest.approx(start - 0.05 * b, rel=EXACT)
+
+
+@every_row
+def test_a_learning_rate_edited_in_a_group_works_at_once(cls, settings):
+    grads = gradients(2)
+    edited, other = cls(parameters("float64"), **settings), cls(parameters("float64"), **settings)
+    for optimizer in (edited, other):
+        train(optimizer, grads[:1])
+    edited.param_groups[0]["lr"] = 0.0
+    stays = [host(p) for p in train(other, [])]
+    for p, start in zip(train(edited, grads[1:]), stays):
+        assert np.array_equal(host(p), start)
+    assert [s["step"] for s in edited.state.values()] == [2, 2, 2]
+
+
+def test_a_parameter_without_gradient_is_left_alone():
+    """No decay, no momentum, no step count: as if it were not there."""
+    for cls, flags in ((RMSprop, {"centered": True}), (SGD, {})):
+        optimizer = cls(parameters(), lr=0.1, weight_decay=0.1, momentum=0.9, **flags)
+        params = train(optimizer, gradients(2))
+        before = bits([optimizer.state_dict(), params])
+        train(optimizer, [[None] * 3])
+        assert bits([optimizer.state_dict(), params]) == before
+        train(optimizer, [[gradients(1)[0][0], None, None]])
+        assert [optimizer.state[p]["step"] for p in params] == [3, 2, 2]
+        assert bits(params[1:]) == before[1][1:] and bits(params[0]) != before[1][0]
+        late = cls(parameters(), lr=0.1)
+        train(late, [[None] * 3])
+        assert late.state_dict()["state"] == {}
+
+
+# ---- Difficult gradients and parameters ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@every_row
+def test_zero_tiny_and_mixed_gradients_give_finite_steps(cls, settings, dtype):
+    values = np.array([0.0, 1e-44, 1e-30, -1e-8, 1.0, -1e8, 1e15])
+    p = parameter(np.zeros(7), dtype)
+    optimizer = cls([p], **settings)
+    train(optimizer, [[values * scale] for scale in (1, 0, 1, -1, 1e-9, 0, 0) for _ in range(10)])
+    assert np.isfinite(host(p)).all()
+    assert all(np.isfinite(host(v)).all() for k, v in optimizer.state[p].items() if k != "step")
+    assert host(p)[0] == 0, "no gradient and nothing to decay: it must not move"
+
+
+@every_row
+def test_0d_empty_and_non_contiguous_parameters_are_trained(cls, settings):
+    draw = np.random.default_rng(3)
+    a, g = draw.normal(size=(3, 4)), draw.normal(size=(5, 3, 4))
+    plain, turned = (cls([parameter(x)], **settings) for x in (a, a.T))
+    train(plain, [[x] for x in g])
+    train(turned, [[x.T] for x in g])
+    mixed = cls([parameter(np.asfortranarray(a))], **settings)
+    train(mixed, [[x] for x in g])
+    whole = host(plain.param_groups[0]["params"][0])
+    assert np.array_equal(host(turned.param_groups[0]["params"][0]), whole.T)
+    assert np.array_equal(host(mixed.param_groups[0]["params"][0]), whole)
+    scalar, empty = parameter(a[0, 0]), parameter(np.zeros((0, 3)))
+    optimizer = cls([scalar, empty], **settings)
+    train(optimizer, [[x[0, 0], np.zeros((0, 3))] for x in g])
+    assert scalar.shape == () and host(scalar) == whole[0, 0] and empty.shape == (0, 3)
+    assert all(v.shape == p.shape for p in (scalar, empty) for k, v in optimizer.state[p].items() if k != "step")
+
+
+@every_row
+def test_float16_parameters_keep_float32_state(cls, settings):
+    """In float16 the squares of ordinary gradients are 0, and eps is too."""
+    grads = [1e-3 * row[0] for row in gradients(8)]
+    p = parameter([1.0, -2.0, 3.0], "float16")
+    optimizer = cls([p], **settings)
+    formula = None
+    for g in grads:
+        g = g.astype("float16").astype("float32")
+        start = host(p).astype("float32")
+        state = {k: host(v) for k, v in optimizer.state[p].items() if k != "step"}
+        train(optimizer, [[g]])
+        one = cls([parameter(start)], **settings)
+        one.load_state_dict({**one.state_dict(), "state": {0: {**state, "step": 1}} if state else {}})
+        (formula,) = train(one, [[g]])
+        assert np.array_equal(host(p), host(formula).astype("float16"))
+    assert p.dtype == "float16" and np.isfinite(host(p)).all()
+    assert all(v.dtype == "float32" for k, v in optimizer.state[p].items() if k != "step")
+    if settings.get("dampening", 0) == 0:
+        optimizer.load_state_dict(optimizer.state_dict())
+        assert all(v.dtype == "float32" for k, v in optimizer.state[p].items() if k != "step")
+
+
+@every_row
+def test_chunked_and_whole_are_equal_bit_for_bit(cls, settings, monkeypatch):
+    for size in (0, 1, 7, 8, 9, 19, (3, 9)):
+        found = []
+        for chunk in (8, 10**9):
+            monkeypatch.setattr(backend, "CHUNK", chunk)
+            optimizer = cls([parameter(np.linspace(-1, 1, math.prod(np.atleast_1d(size))).reshape(size))], **settings)
+            train(optimizer, [[np.random.default_rng(t).normal(size=size)] for t in range(3)])
+            found.append(everything(optimizer))
+        assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("size", [0, 1, backend.CHUNK - 1, backend.CHUNK, backend.CHUNK + 1, 2 * backend.CHUNK + 3])
+def test_chunked_and_whole_are_equal_at_the_real_size(size, monkeypatch):
+    g, found = np.random.default_rng(0).normal(size=size), []
+    for chunk in (backend.CHUNK, 10**9):
+        monkeypatch.setattr(backend, "CHUNK", chunk)
+        optimizer = RMSprop([parameter(np.ones(size))], weight_decay=0.1, momentum=0.9, centered=True)
+        train(optimizer, [[g], [g * g]])
+        found.append(everything(optimizer))
+    assert found[0] == found[1]
+
+
+def test_large_arrays_go_through_the_rule_in_chunks(monkeypatch):
+    if DEVICE != "cpu":
+        pytest.skip("a GPU takes the whole array in one kernel")
+    monkeypatch.setattr(backend, "CHUNK", 8)
+    sizes = []
+
+    class Measure(Optimizer):
+        checks = {}
+
+        @staticmethod
+        def rule(math):
+            def measure(p, g):
+                sizes.append(p.size)
+                return (p - g,)
+
+            return measure
+
+    p, turned = parameter(np.ones(19)), parameter(np.ones((9, 3)).T)
+    train(Measure([p, turned], {}), [[np.ones(19), np.ones((3, 9))]])
+    assert sizes[:3] == [8, 8, 3] and sum(sizes) == 19 + 27
+    assert not host(p).any() and not host(turned).any()
+
+
+def test_optimizers_follow_a_model_that_changes_its_dtype():
+    """The state stayed in the old dtype, and a run that was saved and resumed differed from one that went on."""
+    for there, back in (("float64", "float32"), ("float16", "float64")):
+        model = nn.Linear(3, 1, bias=False).to(DEVICE)
+        optimizer = RMSprop(model.parameters(), momentum=0.9, centered=True)
+        grads = [[row[0].reshape(1, 3)] for row in gradients(4)]
+        for dtype in (there, back):
+            train(optimizer, grads[:2])
+            model.to(dtype)
+            (p,) = train(optimizer, grads[2:3])
+            wanted = "float32" if dtype == "float16" else dtype
+            assert {v.dtype for k, v in optimizer.state[p].items() if k != "step"} == {np.dtype(wanted)}
+            again = RMSprop([parameter(host(p), dtype)])
+            again.load_state_dict(optimizer.state_dict())
+            train(again, grads[3:])
+            train(optimizer, grads[3:])
+            assert everything(again) == everything(optimizer)
+
+
+# ---- Groups, closures, gradients -------------------------------------------------------------------------------------
+
+
+def test_groups_have_settings_of_their_own():
+    grads, settings = gradients(5), ({"lr": 0.1, "centered": True}, {"momentum": 0.9, "weight_decay": 0.1}, {})
+    together = parameters()
+    groups = [{"params": [p], **own} for p, own in zip(together, settings)]
+    optimizer = RMSprop(groups, lr=0.02, alpha=0.8)
+    train(optimizer, grads)
+    for i, (p, own) in enumerate(zip(parameters(), settings)):
+        alone = RMSprop([p], **{"lr": 0.02, "alpha": 0.8, **own})
+        train(alone, [[row[i]] for row in grads])
+        assert bits(p) == bits(together[i]) and bits(alone.state[p]) == bits(optimizer.state[together[i]])
+    assert groups == [{"params": [p], **own} for p, own in zip(together, settings)], (
+        "the caller's dicts are the caller's"
+    )
+
+
+def test_a_group_can_be_added_in_mid_run():
+    a, b, c = parameters()
+    optimizer = RMSprop([a], lr=0.1, momentum=0.9)
+    grads = gradients(4)
+    train(optimizer, [row[:1] for row in grads[:2]])
+    optimizer.add_param_group({"params": (x for x in [b, c]), "lr": 0.5})
+    assert [g["lr"] for g in optimizer.param_groups] == [0.1, 0.5]
+    assert [g["momentum"] for g in optimizer.param_groups] == [0.9, 0.9]
+    train(optimizer, grads[2:])
+    assert [optimizer.state[p]["step"] for p in (a, b, c)] == [4, 2, 2]
+    assert [g["params"] for g in optimizer.state_dict()["param_groups"]] == [[0], [1, 2]]
+
+
+def test_a_single_parameter_can_be_a_group():
+    a, b, _ = parameters()
+    optimizer = RMSprop([{"params": a}, {"params": [b]}])
+    assert [g["params"] for g in optimizer.param_groups] == [[a], [b]]
+
+
+def test_hyperparameters_may_be_numpys_numbers_and_become_floats():
+    group = RMSprop(parameters(), lr=np.float32(0.5), alpha=np.array(0.5), momentum=1, weight_decay=0).param_groups[0]
+    assert [group[k] for k in ("lr", "alpha", "momentum", "weight_decay")] == [0.5, 0.5, 1, 0]
+    assert {type(group[k]) for k in ("lr", "alpha", "momentum", "weight_decay", "eps")} == {float}
+
+
+def test_a_closure_runs_once_with_gradients_on_and_its_value_is_returned():
+    w, seen = parameter([3.0]), []
+    optimizer = SGD([w], lr=0.25)
+
+    def closure():
+        seen.append(lucidlite.grad_enabled())
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        seen.append(loss)
+        return loss
+
+    with lucidlite.no_grad():
+        loss = optimizer.step(closure)
+        assert not lucidlite.grad_enabled()
+    assert seen == [True, loss] and loss.item() == 9 and w.tolist() == [1.5]
+    assert optimizer.step() is None and w.tolist() == [0.0]
+
+
+def test_a_closure_that_fails_changes_nothing():
+    optimizer = RMSprop(parameters(), momentum=0.9)
+    train(optimizer, gradients(2))
+    before = everything(optimizer)
+    with pytest.raises(ZeroDivisionError):
+        optimizer.step(lambda: 1 / 0)
+    assert everything(optimizer) == before and lucidlite.grad_enabled()
+
+
+def test_a_step_between_forward_and_backward_is_reported_where_the_graph_saved_the_parameter():
+    w, skipped = parameter([1.0, 2.0]), parameter([3.0])
+    optimizer = SGD([w, skipped])
+    product, total, other = (w * w).sum(), (w + 1).sum(), (skipped * skipped).sum()
+    w.grad = make([1.0, 1.0])
+    optimizer.step()
+    with pytest.raises(RuntimeError, match=r"multiply: .*changed in place .*clone\(\)"):
+        product.backward()
+    total.backward()  # has saved no value
+    other.backward()  # its parameter had no gradient, and was not touched
+    assert w.grad.tolist() == [2.0, 2.0] and skipped.grad.tolist() == [6.0]
+
+
+def test_steps_change_the_parameters_memory_in_place_and_no_gradient():
+    for cls, settings in (row.values for row in ROWS):
+        p, g = parameter([1.0, 2.0]), np.array([0.5, -0.5], "float32")
+        memory = p.data
+        optimizer = cls([p], **settings)
+        train(optimizer, [[g]])
+        assert p.data is memory and np.array_equal(host(p.grad), g) and p.requires_grad and p.is_leaf
+        assert lucidlite.grad_enabled()
+
+
+def test_zero_grad_forgets_gradients_or_fills_them_with_zeros():
+    params = parameters()
+    optimizer = RMSprop(params)
+    train(optimizer, [[*gradients(1)[0][:2], None]])
+    memory = params[0].grad
+    optimizer.zero_grad(set_to_none=False)
+    assert params[0].grad is memory and not host(memory).any() and not host(params[1].grad).any()
+    assert params[2].grad is None
+    optimizer.zero_grad()
+    assert [p.grad for p in params] == [None] * 3
+
+
+def test_the_representation_tells_parameters_and_settings():
+    a, b, c = parameters()
+    text = repr(RMSprop([{"params": [a, b]}, {"params": [c], "lr": 0.5, "centered": True}], momentum=0.9))
+    first, second = text.splitlines()[1:-1]
+    assert (
+        text.startswith("RMSprop(") and "2 parameters of 7 elements" in first and "1 parameter of 1 element:" in second
+    )
+    assert "lr=0.01" in first and "lr=0.5" in second and "centered=True" in second
+    assert first.count("momentum=0.9") == second.count("momentum=0.9") == 1
+
+
+def test_a_deep_copy_trains_on_its_own():
+    model = Model().to(DEVICE)
+    optimizer = RMSprop(model.parameters(), momentum=0.9)
+    train(optimizer, [[np.ones(3)]])
+    twin_model, twin = copy.deepcopy((model, optimizer))
+    before = everything(optimizer)
+    assert everything(twin) == before and twin.param_groups[0]["params"] == [twin_model.param]
+    train(twin, [[np.ones(3)]])
+    assert everything(optimizer) == before and everything(twin) != before
+
+
+# ---- What state_dict gives and takes ---------------------------------------------------------------------------------
+
+
+def test_a_state_dict_numbers_the_parameters_and_holds_copies():
+    a, b, c = parameters()
+    optimizer = RMSprop([{"params": [c]}, {"params": [a, b], "momentum": 0.9, "centered": True}])
+    train(optimizer, [[1.0, np.ones(3), None]])
+    found = optimizer.state_dict()
+    assert list(found) == ["state", "param_groups"] and list(found["state"]) == [0, 1]
+    assert [group["params"] for group in found["param_groups"]] == [[0], [1, 2]]
+    assert found["state"][0].keys() == {"step", "square_avg"}
+    assert found["state"][1].keys() == {"step", "square_avg", "grad_avg", "momentum_buffer"}
+    before = everything(optimizer)
+    found["state"][0]["square_avg"][...] = 7
+    found["param_groups"][0]["lr"] = 7
+    assert everything(optimizer) == before
+    other = RMSprop([{"params": [parameter(1.0)]}, {"params": [parameter([1.0] * 3), parameter(np.ones((2, 2)))]}])
+    other.load_state_dict(found)
+    assert other.param_groups[0]["lr"] == 7 and [
+        *other.state[other.param_groups[0]["params"][0]]["square_avg"].flat
+    ] == [7]
+    found["state"][0]["square_avg"][...] = 8
+    found["param_groups"][0]["lr"] = 8
+    assert other.param_groups[0]["lr"] == 7 and [
+        *other.state[other.param_groups[0]["params"][0]]["square_avg"].flat
+    ] == [7]
+    other.load_state_dict(RMSprop([{"params": [c]}, {"params": [a, b]}]).state_dict())
+    assert other.state_dict()["state"] == {}, "what the loaded run did not have is gone"
+
+
+def _trained():
+    """An RMSprop of two groups after two steps."""
+    a, b, c = parameters()
+    optimizer = RMSprop([{"params": [a, b]}, {"params": [c], "lr": 0.5}], momentum=0.9)
+    train(optimizer, gradients(2))
+    return optimizer
+
+
+def _refuses(optimizer, bad, kinds=ValueError):
+    """The message with which the state_dict is refused; nothing has changed, and the run goes on as before."""
+    before = everything(optimizer)
+    with pytest.raises(kinds) as caught:
+        optimizer.load_state_dict(bad)
+    assert everything(optimizer) == before
+    return str(caught.value)
+
+
+def test_a_state_dict_that_does_not_fit_is_refused_with_all_reasons_at_once():
+    optimizer = _trained()
+    bad = optimizer.state_dict()
+    first, second = bad["param_groups"]
+    first["params"] = [0, 1, 2]
+    first.update(lr="x", alpha=2, eps=math.nan, centered=1)
+    del second["eps"]
+    second["beta"] = 1
+    bad["state"][0]["square_avg"] = np.ones(5)
+    bad["state"][0]["exp_avg"] = np.ones(3)
+    bad["state"][1]["momentum_buffer"] = [1, 2]
+    del bad["state"][1]["square_avg"]
+    del bad["state"][2]["step"]
+    bad["state"][2]["square_avg"] = np.int64(3)
+    bad["state"][7] = {}
+    message = _refuses(optimizer, bad)
+    for part in (
+        "RMSprop", r"\[3, 1\].*\[2, 1\]", "lr is 'x'", "alpha is 2", "eps is nan", "centered is 1", r"missing.*eps",
+        "beta", r"parameter 0: square_avg.*\(5,\).*\(3,\)", "0: .*exp_avg", "parameter 1: momentum_buffer.*list",
+        "parameter 1.*square_avg.*missing", "parameter 2.*step.*missing", "parameter 2: square_avg", "parameter 7",
+        "nothing was changed",
+    ):  # fmt: skip
+        assert re.search(part, message), (part, message)
+
+
+def _edit(*path, value=None, drop=False):
+    """A state_dict of `_trained` with one thing changed."""
+    found = _trained().state_dict()
+    *way, last = path
+    place = found
+    for key in way:
+        place = place[key]
+    if drop:
+        del place[last]
+    else:
+        place[last] = value
+    return found
+
+
+MISFITS = {
+    "None": (None, "NoneType|state"),
+    "a list": ([], "'state' and 'param_groups'"),
+    "empty": ({}, "'state' and 'param_groups'"),
+    "a model's": (nn.Linear(2, 2).state_dict(), "'state' and 'param_groups'"),
+    "state is a list": (_edit("state", value=[]), "state.*list"),
+    "param_groups is None": (_edit("param_groups", value=None), "param_groups.*None"),
+    "param_groups is a dict": (_edit("param_groups", value={}), r"param_groups|groups of \[\]"),
+    "a group is a number": (_edit("param_groups", 1, value=3), "group 1.*(3|int)"),
+    "a group without params": (_edit("param_groups", 0, "params", drop=True), "group 0.*params"),
+    "params is a number": (_edit("param_groups", 0, "params", value=2), "group 0.*params"),
+    "a group less": (_edit("param_groups", 1, drop=True), r"\[2\].*\[2, 1\]"),
+    "nan": (_edit("param_groups", 0, "lr", value=math.nan), "group 0.*lr is nan"),
+    "an eps that is 0 in float32": (_edit("param_groups", 1, "eps", value=1e-60), "group 1.*eps is 1e-60"),
+    "a bad initial_lr": (_edit("param_groups", 0, "initial_lr", value="x"), "group 0.*initial_lr is 'x'"),
+    "a text as key": (_edit("state", "0", value={}), "parameter '0'"),
+    "a float as key": (_edit("state", 0.5, value={}), "parameter 0.5"),
+    "state that is no dict": (_edit("state", 0, value=[1]), "parameter 0.*(list|dict)"),
+    "a fraction of a step": (_edit("state", 0, "step", value=0.5), "parameter 0.*step is 0.5"),
+    "a negative step": (_edit("state", 0, "step", value=-1), "parameter 0.*step is -1"),
+    "integers": (_edit("state", 0, "square_avg", value=np.ones(3, int)), "parameter 0.*square_avg.*int64"),
+    "a number": (_edit("state", 2, "square_avg", value=1.0), "parameter 2.*square_avg.*float"),
+    "another shape": (_edit("state", 1, "momentum_buffer", value=np.ones(4)), r"momentum_buffer.*\(4,\).*\(2, 2\)"),
+    "no square_avg": (_edit("state", 1, "square_avg", drop=True), "parameter 1.*square_avg.*missing"),
+    "unknown state": (_edit("state", 1, "ax", value=np.ones((2, 2))), "parameter 1.*unknown.*'ax'"),
+}
+
+
+@pytest.mark.parametrize(("bad", "message"), MISFITS.values(), ids=MISFITS)
+def test_a_state_dict_that_does_not_fit_changes_nothing(bad, message):
+    found = _refuses(_trained(), bad, (TypeError, ValueError))
+    assert re.search(message, found), found
+
+
+def test_the_state_of_another_optimizer_is_refused():
+    sgd_state = SGD(parameters(), momentum=0.9, dampening=0.5).state_dict()
+    message = _refuses(RMSprop(parameters()), sgd_state)
+    assert re.search(r"missing.*'alpha', 'centered', 'eps'.*unknown.*'dampening'", message)
+    contradiction = sgd_state | {"param_groups": [sgd_state["param_groups"][0] | {"nesterov": True}]}
+    assert "nesterov" in _refuses(SGD(parameters()), contradiction)
+
+
+def test_a_schedulers_key_in_a_group_is_loaded():
+    optimizer = _trained()
+    saved = optimizer.state_dict()
+    saved["param_groups"][0]["initial_lr"] = 0.25
+    optimizer.load_state_dict(saved)
+    assert optimizer.param_groups[0]["initial_lr"] == 0.25
+    assert bits(optimizer.state_dict()) == bits(saved)
+
+
+# ---- What is refused -------------------------------------------------------------------------------------------------
+
+
+def _wrong_values():
+    for cls in BASE:
+        for name, p in list(inspect.signature(cls).parameters.items())[1:]:
+            if isinstance(p.default, bool):
+                values = [(1, TypeError), (None, TypeError), ("yes", TypeError), (np.True_, TypeError)]
+            else:
+                wrong_kinds = ["0.1", b"1", None, True, np.True_, 1j, [0.1]]
+                values = [(v, TypeError) for v in wrong_kinds]
+                values += [(v, ValueError) for v in (-1, -1e-9, math.nan, math.inf, -math.inf, 10**400)]
+                values += [(1.5, ValueError)] if name in ("alpha", "momentum", "dampening") else []
+            for value, kind in values:
+                yield pytest.param(cls, name, value, kind, id=f"{cls.__name__}-{name}-{value!r:.9}")
+
+
+@pytest.mark.parametrize(("cls", "name", "value", "kind"), list(_wrong_values()))
+def test_a_wrong_hyperparameter_is_refused_by_name(cls, name, value, kind):
+    message = re.escape(f"{name} is {value!r}"[:40])
+    with pytest.raises(kind, match=message + "(?s:.)*must be"):
+        cls([parameter([1.0])], **{name: value})
+    with pytest.raises(kind, match=message):
+        cls([{"params": [parameter([1.0])], name: value}])
+    optimizer = cls([parameter([1.0])])
+    with pytest.raises(kind, match=message):
+        optimizer.add_param_group({"params": [parameter([1.0])], name: value})
+    assert len(optimizer.param_groups) == 1
+
+
+P, Q = Parameter([1.0, 2.0]), Parameter([3.0])
+USED_UP = nn.Linear(2, 2).parameters()
+list(USED_UP)
+REFUSED = {  # call, the kind of error, what the message says
+    "no parameters": (lambda: RMSprop([]), ValueError, "no parameters.*model"),
+    "a generator used up": (lambda: RMSprop(USED_UP), ValueError, "no parameters.*generator was used up"),
+    "None": (lambda: RMSprop(None), TypeError, "params is a NoneType.*list of Parameters"),
+    "a number": (lambda: RMSprop(3), TypeError, "params is an? int.*list of Parameters"),
+    "a text": (lambda: RMSprop("w"), TypeError, "params is a str.*list of Parameters"),
+    "a bare Parameter": (lambda: RMSprop(P), TypeError, "params is a Parameter.*list of Parameters"),
+    "a Tensor": (lambda: RMSprop(lucidlite.ones(2)), TypeError, "params is a Tensor.*list of Parameters"),
+    "a 0-d Tensor": (lambda: RMSprop(lucidlite.tensor(1.0)), TypeError, "params is a Tensor.*list of Parameters"),
+    "an array": (lambda: RMSprop(np.ones(2)), TypeError, "params.* is an? .*Parameter"),
+    "a group alone": (lambda: RMSprop({"params": [P]}), TypeError, "params is a dict.*list of .*group"),
+    "a set, which has no order": (lambda: RMSprop({P, Q}), TypeError, "params is a set.*list of Parameters"),
+    "a module": (lambda: RMSprop(nn.Linear(1, 1)), TypeError, r"params is a Linear.*\.parameters\(\)"),
+    "a Sequential": (lambda: RMSprop(nn.Sequential(nn.Linear(1, 1))), TypeError, r"Sequential.*\.parameters\(\)"),
+    "a method": (lambda: RMSprop(nn.Linear(1, 1).parameters), TypeError, "params is a method"),
+    "named_parameters()": (
+        lambda: RMSprop(nn.Linear(1, 1).named_parameters()),
+        TypeError,
+        r"params\[0\] is a tuple.*\.parameters\(\)",
+    ),
+    "a Tensor that requires gradients": (
+        lambda: RMSprop([P, lucidlite.tensor([1.0], requires_grad=True)]),
+        TypeError,
+        r"params\[1\] is a Tensor.*lucidlite\.Parameter",
+    ),
+    "None in the list": (lambda: RMSprop([P, None]), TypeError, r"params\[1\] is a NoneType"),
+    "a group after a Parameter": (lambda: RMSprop([P, {"params": [Q]}]), TypeError, r"params\[1\] is a dict.*group"),
+    "a Parameter after a group": (lambda: RMSprop([{"params": [P]}, Q]), TypeError, "group.*'params'.*not Parameter"),
+    "given twice": (lambda: RMSprop([P, Q, P]), ValueError, "twice.*once"),
+    "in two groups": (lambda: RMSprop([{"params": [P]}, {"params": [Q, P]}]), ValueError, "twice.*once"),
+    "added again": (lambda: RMSprop([P]).add_param_group({"params": [P]}), ValueError, "twice.*once"),
+    "a group without params": (lambda: RMSprop([{"lr": 1.0}]), TypeError, "'params'"),
+    "an empty group": (lambda: RMSprop([{"params": []}]), ValueError, "group is empty.*Parameter"),
+    "a group of a number": (lambda: RMSprop([{"params": 3}]), TypeError, "params is an? int"),
+    "a group of a set": (lambda: RMSprop([{"params": {P, Q}}]), TypeError, "params is a set"),
+    "a group of a Tensor": (lambda: RMSprop([{"params": lucidlite.ones(2)}]), TypeError, "Tensor.*Parameter"),
+    "a list as a group": (lambda: RMSprop([P]).add_param_group([Q]), TypeError, "dict with a list 'params'"),
+    "an unknown key": (
+        lambda: RMSprop([{"params": [P], "learning_rate": 1.0}]),
+        ValueError,
+        r"RMSprop has no hyperparameter.*learning_rate.*'lr', 'alpha'",
+    ),
+    "keys of two kinds": (lambda: RMSprop([{"params": [P], "x": 1, 3: 1}]), ValueError, "no hyperparameter.*'x'"),
+    "an unknown argument": (lambda: RMSprop([P], learning_rate=1.0), TypeError, "learning_rate"),
+    "an eps that is 0 in float32": (lambda: RMSprop([P], eps=1e-50), ValueError, r"eps is 1e-50.*float32.*1\.4e-45"),
+    "that eps in a group": (lambda: RMSprop([{"params": [P], "eps": 1e-50}]), ValueError, "eps is 1e-50.*float32"),
+    "the base class": (lambda: Optimizer([P], {}), TypeError, "Optimizer is the base.*RMSprop"),
+    "nesterov without momentum": (lambda: SGD([P], nesterov=True), ValueError, "nesterov needs momentum > 0.*0.0"),
+    "nesterov with dampening": (
+        lambda: SGD([P], momentum=0.9, dampening=0.1, nesterov=True),
+        ValueError,
+        "nesterov.*dampening 0.*0.1",
+    ),
+    "dampening without momentum": (lambda: SGD([P], dampening=0.1), ValueError, "dampening is 0.1.*momentum"),
+    "dampening without momentum in a group": (
+        lambda: SGD([{"params": [P], "dampening": 0.1}]),
+        ValueError,
+        "dampening is 0.1.*momentum",
+    ),
+    "a closure that is none": (lambda: RMSprop([P]).step(3), TypeError, "closure.*3"),
+}
+
+
+@pytest.mark.parametrize(("call", "kind", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_misuse_is_refused_with_what_to_do(call, kind, message):
+    with pytest.raises(kind, match=message):
+        call()
+    assert P.tolist() == [1.0, 2.0] and P.grad is None
+
+
+def test_eps_need_not_be_representable_in_float16_because_the_state_is_float32():
+    p = parameter([1.0], "float16")
+    train(RMSprop([p], lr=0.5, eps=1e-10), [[np.zeros(1)], [np.ones(1)]])
+    assert np.isfinite(host(p)).all()
+    RMSprop([parameter([1.0], "float64")], eps=1e-50)
+
+
+def test_a_group_that_is_refused_is_not_added():
+    optimizer = RMSprop([parameter([1.0])])
+    for group in (
+        {"params": [P], "lr": -1},
+        {"params": [P], "eps": 1e-50},
+        {"params": [P], "x": 1},
+        {"params": [P, P]},
+    ):
+        with pytest.raises(ValueError):
+            optimizer.add_param_group(group)
+    assert len(optimizer.param_groups) == 1
+    optimizer.add_param_group({"params": [P]})
