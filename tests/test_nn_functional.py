@@ -88,18 +88,18 @@ FUNCTIONS = {
         (x34, y34),
     ),
     "cross_entropy": (
-        lambda x: F.cross_entropy(x, LABELS),
+        lambda x: F.cross_entropy(x, make(LABELS)),
         lambda x: class_losses(np.log(softmax_reference(x)), LABELS)[0].mean(),
         (logits,),
     ),
-    "nll_loss": (lambda x: F.nll_loss(x, LABELS), lambda x: class_losses(x, LABELS)[0].mean(), (logits,)),
+    "nll_loss": (lambda x: F.nll_loss(x, make(LABELS)), lambda x: class_losses(x, LABELS)[0].mean(), (logits,)),
     "binary_cross_entropy": (F.binary_cross_entropy, lambda p, t: BCE(p, t).mean(), (p34, t34)),
     "binary_cross_entropy_with_logits": (
         F.binary_cross_entropy_with_logits,
         lambda x, t: BCE(1 / (1 + np.exp(-x)), t).mean(),
         (x34, t34),
     ),
-    "one_hot": (lambda x: F.one_hot(LABELS, 4), lambda x: np.eye(4)[LABELS], (x34,)),
+    "one_hot": (lambda x: F.one_hot(make(LABELS), 4), lambda x: np.eye(4)[LABELS], (x34,)),
     # options
     "linear, no bias": (F.linear, linear_reference, (draw(5, 3), draw(2, 3))),
     "linear, one row": (F.linear, linear_reference, (draw(3), draw(2, 3), draw(2))),
@@ -281,7 +281,7 @@ def test_cross_entropy_equals_numbers_that_torch_computed():
 
 @pytest.mark.parametrize("dtype", ["int8", "int32", "int64", "uint8", "uint64"])
 def test_labels_of_every_integer_dtype_and_plain_lists_give_the_same_loss(dtype):
-    expected = F.cross_entropy(make(logits), LABELS).item()
+    expected = F.cross_entropy(make(logits), make(LABELS)).item()
     assert F.cross_entropy(make(logits), make(LABELS.astype(dtype))).item() == expected
     assert F.cross_entropy(make(logits), LABELS.tolist()).item() == expected
     assert F.cross_entropy(make(logits)[0], 1).item() == pytest.approx(F.cross_entropy(make(logits)[:1], [1]).item())
@@ -291,7 +291,7 @@ def test_labels_may_be_overwritten_after_the_forward_pass():
     """A batch buffer that is filled again must not change the gradient."""
     gradients = []
     for overwrite in (False, True):
-        x, labels = make(logits, True), LABELS.copy()
+        x, labels = make(logits, True), make(LABELS)
         loss = F.cross_entropy(x, labels)
         labels[:] = 0 if overwrite else labels
         loss.backward()
@@ -339,10 +339,11 @@ def test_reductions_agree_and_targets_may_be_arrays_and_lists(name):
     function = getattr(F, name)
     single = function(make(x34), make(t34), reduction="none")
     assert single.shape == x34.shape
-    for target in (make(t34), t34, t34.tolist()):
+    for target in (make(t34), t34.tolist(), make(t34).data):  # a raw array must be on the device of the input
         mean = function(make(x34), target)
         np.testing.assert_allclose(mean.item(), host(single).mean(), rtol=1e-12)
-        np.testing.assert_allclose(function(make(x34), target, reduction="sum").item(), host(single).sum(), rtol=1e-12)
+        total = function(make(x34), target, reduction="sum")
+        np.testing.assert_allclose(total.item(), host(single).sum(), rtol=1e-12)
 
 
 def test_one_hot_counts_classes_and_takes_a_dtype():
@@ -535,10 +536,10 @@ REFUSALS = {
     ),
     "bce, nan": (lambda: F.binary_cross_entropy(make([math.nan]), [1.0]), ValueError, "from nan to nan"),
     "bce, weight": (
-        lambda: F.binary_cross_entropy(x32, x32, np.ones(3)), ValueError, r"weight has shape \(3,\), .* \(3, 2\)",
+        lambda: F.binary_cross_entropy(x32, x32, [1.0] * 3), ValueError, r"weight has shape \(3,\), .* \(3, 2\)",
     ),
     "logits, pos_weight": (
-        lambda: F.binary_cross_entropy_with_logits(x32, x32, pos_weight=np.ones((1, 3, 2))),
+        lambda: F.binary_cross_entropy_with_logits(x32, x32, pos_weight=make(np.ones((1, 3, 2)))),
         ValueError, r"pos_weight has shape \(1, 3, 2\)",
     ),
     "labels, too great": (
@@ -559,13 +560,14 @@ REFUSALS = {
         lambda: F.cross_entropy(x32, [0, 1]), ValueError, r"cross_entropy: input_ has shape \(3, 2\) and target \(2,\)",
     ),
     "labels, one-hot": (
-        lambda: F.nll_loss(x32, np.ones((3, 2), int)), ValueError, r"input_ has shape \(3, 2\) and target \(3, 2\)",
+        lambda: F.nll_loss(x32, make(np.ones((3, 2), int))),
+        ValueError, r"input_ has shape \(3, 2\) and target \(3, 2\)",
     ),
     "labels, 0-d input": (lambda: F.cross_entropy(make(1.0), 0), ValueError, r"input_ has shape \(\)"),
     "labels, all ignored": (
         lambda: F.cross_entropy(x32, [7, 7, 7], ignore_index=7), ValueError, "weigh 0 together, .*reduction='sum'",
     ),
-    "labels, none": (lambda: F.cross_entropy(x32[:0], np.zeros(0, int)), ValueError, "there is no mean"),
+    "labels, none": (lambda: F.cross_entropy(x32[:0], make(np.zeros(0, int))), ValueError, "there is no mean"),
     "class weight": (
         lambda: F.cross_entropy(x32, [0, 1, 0], [1.0]), ValueError, r"weight has shape \(1,\); .*each of 2 classes",
     ),

@@ -118,7 +118,7 @@ def test_tied_parameters_are_trained_once_and_saved_under_both_names():
     assert [name for name, _ in net.named_parameters()].count("second.layer.weight") == 0
     assert len(list(net.parameters())) == 5 and net.count_parameters() == 2 * 8 - 4
     assert list(net.state_dict()) == NAMES
-    net.load_state_dict({name: np.full_like(value, 3.0) for name, value in net.state_dict().items()})
+    net.load_state_dict({name: np.full(value.shape, 3.0) for name, value in net.state_dict().items()})
     assert net.second.layer.weight is net.first.layer.weight and (host(net.first.layer.weight) == 3).all()
 
 

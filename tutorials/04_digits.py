@@ -16,7 +16,7 @@
 # be wrong about. A network with two hidden layers reads them, RMSprop trains it, and at the end we look at what it
 # gets wrong.
 #
-# This lesson is also a script: `python tutorials/04_digits.py --epochs 30 --lr 0.001`; `--help` lists the options. It
+# This lesson is also a script: `python tutorials/04_digits.py --epochs 60 --lr 0.001`; `--help` lists the options. It
 # writes two pictures and two checkpoints to `out/digits/`, and `--resume` goes on from there.
 #
 # Data: E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998,
@@ -44,7 +44,7 @@ parser = argparse.ArgumentParser(description="Train a classifier of handwritten 
 parser.add_argument("--optimizer", choices=["rmsprop", "sgd"], default="rmsprop")
 parser.add_argument("--lr", type=float, help="learning rate; 0.001 for rmsprop, 0.1 for sgd unless given")
 parser.add_argument(
-    "--epochs", type=int, default=30, help="passes over the training images, those before --resume included"
+    "--epochs", type=int, default=60, help="passes over the training images, those before --resume included"
 )
 parser.add_argument("--device", default="cpu", help="cpu, gpu, gpu:1, ...")
 parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same numbers")

@@ -191,7 +191,7 @@ class Module:
             dtype = backend.dtype(target)
             if dtype.kind != "f":
                 raise TypeError(f"to: {dtype} parameters could have no gradients; take a floating dtype")
-            convert = lambda array: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+            convert = lambda array: array.astype(dtype) if array.dtype.kind == "f" and array.dtype != dtype else array
         for tensor in (*self.parameters(), *self.buffers()):
             _convert(tensor, convert)
         return self
