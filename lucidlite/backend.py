@@ -338,9 +338,10 @@ def state_dtype(p):
     return FLOAT32 if p.dtype.itemsize < 4 else p.dtype
 
 
-def tiny(dtype):
-    """The smallest number above 0 in a dtype."""
-    return float(numpy.finfo(dtype).smallest_subnormal)
+def limits(dtype):
+    """The smallest number above 0 and the greatest one of a dtype."""
+    info = numpy.finfo(dtype)
+    return float(info.smallest_subnormal), float(info.max)
 
 
 def filled_like(p, value, dtype):
@@ -361,11 +362,11 @@ def kernel(rule, flags):
     def run(arrays, scalars):
         p, module = arrays[0], xp(arrays[0])
         update, dtype = for_module(module), state_dtype(p)
-        given, numbers = last.get(dtype, (None, {}))
+        given, numbers = last.get((module, dtype), (None, {}))
         if given != scalars:
             # A Python float costs 0.3 us more in each ufunc call than a 0-d array of the dtype.
             numbers = {k: numpy.asarray(v, dtype) if module is numpy else dtype.type(v) for k, v in scalars.items()}
-            last[dtype] = scalars, numbers
+            last[module, dtype] = scalars, numbers
         for pieces in _chunks(arrays) if p.size > CHUNK and module is numpy else [arrays]:
             new = update(*[a if a is None or a.dtype is dtype else a.astype(dtype) for a in pieces], **numbers)
             for old, value in zip((pieces[0], *pieces[2:]), new):

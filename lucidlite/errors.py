@@ -33,7 +33,7 @@ def describe(name, value):
 
 def brief(value):
     """A value as it should stand in a message: arrays by shape and dtype, anything long cut off."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
+    if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, backend.numpy.generic):
         return f"{tuple(value.shape)} {value.dtype}"
     if isinstance(value, (tuple, list)) and any(hasattr(item, "shape") for item in value):
         return f"[{', '.join(map(brief, value))}]"

@@ -201,15 +201,17 @@ def test_the_first_seven_arguments_of_rmsprop_are_lucids():
     assert all(p.kind is p.POSITIONAL_OR_KEYWORD for p in found)
 
 
-def test_the_arguments_of_sgd_are_pytorchs_and_every_argument_is_a_key_of_the_group():
-    found = inspect.signature(SGD).parameters.values()
-    assert [p.name for p in found] == [
-        "params", "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"
-    ]  # fmt: skip
-    for cls in BASE:
-        names = list(inspect.signature(cls).parameters)
-        assert list(cls([parameter([1.0])]).param_groups[0]) == names
-        assert list(cls([parameter([1.0])]).state_dict()["param_groups"][0]) == names
+def test_the_arguments_of_sgd_are_pytorchs():
+    names = ["params", "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"]
+    assert list(inspect.signature(SGD).parameters)[:7] == names
+
+
+@pytest.mark.parametrize("cls", BASE)
+def test_every_argument_of_the_constructor_is_a_key_of_the_group(cls):
+    names = list(inspect.signature(cls).parameters)
+    optimizer = cls([parameter([1.0])])
+    for group in (optimizer.param_groups[0], optimizer.state_dict()["param_groups"][0]):
+        assert list(group)[: len(names)] == names
 
 
 # ---- The formulas ----------------------------------------------------------------------------------------------------
@@ -748,7 +750,7 @@ def test_a_state_dict_that_does_not_fit_changes_nothing(bad, message):
 def test_the_state_of_another_optimizer_is_refused():
     sgd_state = SGD(parameters(), momentum=0.9, dampening=0.5).state_dict()
     message = _refuses(RMSprop(parameters()), sgd_state)
-    assert re.search(r"missing.*'alpha', 'centered', 'eps'.*unknown.*'dampening'", message)
+    assert re.search(r"missing.*'alpha'.*'centered'.*'eps'.*unknown.*'dampening'", message)
     contradiction = sgd_state | {"param_groups": [sgd_state["param_groups"][0] | {"nesterov": True}]}
     assert "nesterov" in _refuses(SGD(parameters()), contradiction)
 

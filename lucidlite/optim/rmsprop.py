@@ -23,14 +23,26 @@ class RMSprop(Optimizer):
         params: Parameters, or dicts of groups.
         lr: the learning rate γ >= 0; while v is young the step is up to lr / sqrt(1 - alpha), 10 lr.
         alpha: how much of the running means is kept in each step, in [0, 1].
-        eps: added to the root, >= 0; it bounds the step where gradients vanish.
+        eps: added to the root, >= 0; it bounds the step where gradients vanish. With 0, a gradient that has always been
+            0 is refused.
         weight_decay: L2 penalty λ >= 0, added to the gradient.
         momentum: μ in [0, 1]; the buffer b collects the divided gradients, lr stays outside it.
         centered: divide by the standard deviation of the gradient, not by its root mean square. The variance (4) can
             fall below 0 by rounding and is then taken as 0; where gradients hardly change, steps become as large as
             lr / eps times the gradient.
+        nesterov: (8)  u_t = s_t + μ b_t in place of b_t in (7): look one step ahead. An option of optax.
+        eps_in_sqrt: (9)  s_t = \frac{g_t}{\sqrt{ṽ_t + ε}} in place of (5). TensorFlow, Keras, OneFlow, lucid 2.
+        lr_in_momentum: (10)  s_t = γ s_t, and (11)  θ_t = θ_{t-1} - u_t: a change of lr does not reach what the buffer
+            holds. TensorFlow, Keras, optax, netcl.
+        initial_scale: what v starts at, >= 0; 1 makes the first steps small. TensorFlow 1, timm.
+        bias_correction: (12)  v̂_t = \frac{v_t}{1 - α^t} and (13)  m̂_t = \frac{ḡ_t}{1 - α^t} in (4), as Adam does; t
+            counts the steps of each parameter. An option of optax.
+        decoupled_weight_decay: (14)  θ_{t-1} = θ_{t-1} (1 - γ λ) in place of (1), as AdamW does. Keras, timm.
+        maximize: (15)  g_t = -∇f_t: climb. PyTorch.
+        contiguous_params: keep the group in one flat piece of memory, for one kernel call a step. OneFlow.
 
-    The first seven arguments are lucid's, in lucid's order; the rule is PyTorch's, and that of lucid 3.
+    The first seven arguments are lucid's, in lucid's order; the rule is PyTorch's, and that of lucid 3. `RMSprop.like`
+    takes another system's defaults and switches.
 
     >>> w = lucidlite.Parameter([1.0, -2.0])
     >>> optimizer = optim.RMSprop([w], lr=0.01)
@@ -50,6 +62,13 @@ class RMSprop(Optimizer):
         "weight_decay": number(),
         "momentum": number(0, 1),
         "centered": flag,
+        "nesterov": flag,
+        "eps_in_sqrt": flag,
+        "lr_in_momentum": flag,
+        "initial_scale": number(),
+        "bias_correction": flag,
+        "decoupled_weight_decay": flag,
+        "maximize": flag,
     }
     required_state = ("square_avg",)
 
@@ -62,41 +81,87 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         momentum: float = 0.0,
         centered: bool = False,
+        *,
+        nesterov: bool = False,
+        eps_in_sqrt: bool = False,
+        lr_in_momentum: bool = False,
+        initial_scale: float = 0.0,
+        bias_correction: bool = False,
+        decoupled_weight_decay: bool = False,
+        maximize: bool = False,
+        contiguous_params: bool = False,
     ):
         super().__init__(params, locals())
 
+    def check_group(self, group):
+        super().check_group(group)
+        if group["nesterov"] and not group["momentum"]:
+            raise ValueError("nesterov has no effect without momentum; set momentum too")
+        if group["bias_correction"] and group["alpha"] == 1:
+            raise ValueError("bias_correction divides by 1 - alpha^t, which is 0 for alpha = 1; take a smaller alpha")
+
+    def check_step(self, group):
+        for p in group["params"] if group["eps"] == 0 else ():
+            if p.grad is not None:
+                squares = self.state[p].get("square_avg", group["initial_scale"])
+                if ((p.grad == 0) & (squares == 0)).any():
+                    raise ValueError("eps is 0 and a gradient has always been 0: the step would be 0/0; set eps > 0")
+
     def flags(self, group):
-        return group["weight_decay"] != 0, group["centered"], group["momentum"] != 0
+        decay = "decoupled" if group["decoupled_weight_decay"] else "coupled"
+        names = ("centered", "nesterov", "eps_in_sqrt", "lr_in_momentum", "bias_correction", "maximize")
+        return decay if group["weight_decay"] != 0 else None, bool(group["momentum"] != 0), *(group[n] for n in names)
 
     def buffers(self, group):
-        _, centered, momentum = self.flags(group)
-        return {"square_avg": 0.0, "grad_avg": 0.0 if centered else None, "momentum_buffer": 0.0 if momentum else None}
-
-    def scalars(self, group, state, created):
         return {
-            "lr": group["lr"],
-            "alpha": group["alpha"],
-            "rest": 1 - group["alpha"],
+            "square_avg": group["initial_scale"],
+            "grad_avg": 0.0 if group["centered"] else None,
+            "momentum_buffer": 0.0 if group["momentum"] != 0 else None,
+        }
+
+    def scalars(self, group, step, created):
+        lr, alpha, decay = group["lr"], group["alpha"], group["weight_decay"]
+        return {
+            "lr": lr,
+            "alpha": alpha,
+            "rest": 1 - alpha,
             "eps": group["eps"],
-            "weight_decay": group["weight_decay"],
+            "weight_decay": decay,
+            "shrink": 1 - lr * decay,
             "momentum": group["momentum"],
+            "bias": 1 - alpha**step if group["bias_correction"] else 1.0,
         }
 
     @staticmethod
-    def rule(math, decay, centered, heavy_ball):
-        """One step for one array: new p, v, m, b from the old ones and the gradient g; `rest` is 1 - alpha."""
+    def rule(math, decay, heavy_ball, centered, nesterov, eps_in_sqrt, lr_in_momentum, bias_correction, maximize):
+        """One step for one array: new p, v, m, b from the old ones and the gradient g.
+
+        `rest` is 1 - alpha, `shrink` is 1 - lr weight_decay, `bias` is 1 - alpha^t.
+        """
         sqrt, maximum = math.sqrt, math.maximum
 
-        def rmsprop(p, g, v, m, b, lr, alpha, rest, eps, weight_decay, momentum):
-            if decay:
+        def rmsprop(p, g, v, m, b, lr, alpha, rest, eps, weight_decay, shrink, momentum, bias):
+            if maximize:
+                g = -g  # (15)
+            if decay == "coupled":
                 g = g + weight_decay * p  # (1)
+            if decay == "decoupled":
+                p = p * shrink  # (14)
             v = alpha * v + rest * (g * g)  # (2)
+            r = v / bias if bias_correction else v  # (12)
             if centered:
                 m = alpha * m + rest * g  # (3)
-            r = maximum(v - m * m, 0) if centered else v  # (4)
-            s = g / (sqrt(r) + eps)  # (5)
+                n = m / bias if bias_correction else m  # (13)
+                r = maximum(r - n * n, 0)  # (4)
+            if eps_in_sqrt:
+                s = g / sqrt(r + eps)  # (9)
+            else:
+                s = g / (sqrt(r) + eps)  # (5)
+            if lr_in_momentum:
+                s = lr * s  # (10)
             b = momentum * b + s if heavy_ball else s  # (6)
-            p = p - lr * b  # (7)
+            u = s + momentum * b if nesterov else b  # (8)
+            p = p - u if lr_in_momentum else p - lr * u  # (7), (11)
             return p, v, m, b
 
         return rmsprop

@@ -26,6 +26,7 @@ class SGD(Optimizer):
         weight_decay: L2 penalty λ >= 0, added to the gradient.
         nesterov: look one momentum step ahead; needs momentum, and no dampening.
         maximize: climb instead of descending.
+        contiguous_params: keep the group in one flat piece of memory, for one kernel call a step (OneFlow).
 
     Arguments and order are PyTorch's; lucid 2 has lr, momentum, weight_decay.
 
@@ -58,10 +59,12 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        contiguous_params: bool = False,
     ):
         super().__init__(params, locals())
 
     def check_group(self, group):
+        super().check_group(group)
         momentum, dampening = group["momentum"], group["dampening"]
         if group["nesterov"] and (not momentum or dampening):
             raise ValueError(f"nesterov needs momentum > 0 and dampening 0, not {momentum} and {dampening}")
@@ -69,12 +72,12 @@ class SGD(Optimizer):
             raise ValueError(f"dampening is {dampening}, which has no effect without momentum; set momentum too")
 
     def flags(self, group):
-        return group["maximize"], group["weight_decay"] != 0, group["momentum"] != 0, group["nesterov"]
+        return group["maximize"], bool(group["weight_decay"] != 0), bool(group["momentum"] != 0), group["nesterov"]
 
     def buffers(self, group):
-        return {"momentum_buffer": 0.0 if group["momentum"] else None}
+        return {"momentum_buffer": 0.0 if group["momentum"] != 0 else None}
 
-    def scalars(self, group, state, created):
+    def scalars(self, group, step, created):
         gain = 1.0 if created else 1 - group["dampening"]
         return {name: group[name] for name in ("lr", "momentum", "weight_decay")} | {"gain": gain}
 
