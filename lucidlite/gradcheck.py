@@ -35,51 +35,53 @@ def gradcheck(
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
+    if not callable(function):
+        raise TypeError(f"gradcheck: function is {function!r}; it must be a function of Tensors")
     copies = [Tensor(x, device=getattr(x, "device", "cpu")) for x in inputs]
     copies = [Tensor(x, True, "float64", x.device) if x.dtype.kind == "f" else x for x in copies]
-    wanted = [x for x in copies if x.requires_grad]
+    wanted = {i: x for i, x in enumerate(copies) if x.requires_grad}
     if not wanted:
         raise ValueError("gradcheck: no input is floating; there is nothing to differentiate")
 
     def total():
         return _weighted(function(*copies))
 
+    def slope():
+        gradients = autograd.grad(total(), [*wanted.values()], create_graph=True, allow_unused=True)
+        return _weighted(tuple(g for g in gradients if g is not None))
+
     _compare(total, wanted, "gradient", h, rtol, atol)
-    if order == 2:
-
-        def slope():
-            gradients = autograd.grad(total(), wanted, create_graph=True, allow_unused=True)
-            return _weighted(tuple(g for g in gradients if g is not None))
-
+    if order == 2 and total().requires_grad:
         _compare(slope, wanted, "second derivative", h, rtol, atol)
     return True
 
 
 def _weighted(results):
     """One number made of all elements of the results, each with a weight of its own."""
-    total, n = 0.0, 0
-    for y in results if isinstance(results, tuple) else (results,):
+    total, n = Tensor(0.0, dtype="float64"), 0
+    for y in results if isinstance(results, (tuple, list)) else (results,):
+        if not isinstance(y, Tensor):
+            raise TypeError(f"gradcheck: the function returned {y!r}, a {type(y).__name__}; it must return Tensors")
         weights = [1 + math.cos(k) for k in range(n + 1, n + 1 + y.size)]
-        total = total + (y.reshape(-1) * Tensor(weights, dtype="float64", device=y.device)).sum()
+        total = total.to(y.device) + (y.reshape(-1) * Tensor(weights, dtype="float64", device=y.device)).sum()
         n += y.size
     return total
 
 
 def _compare(total, wanted, what, h, rtol, atol):
     value = total()
-    linear = not getattr(value, "requires_grad", False)  # depends on no input any more: all its derivatives are 0
-    gradients = [None] * len(wanted) if linear else autograd.grad(value, wanted, allow_unused=True)
-    for number, (x, g) in enumerate(zip(wanted, gradients)):
+    gradients = [None] * len(wanted)  # where the value depends on no input in the engine's eyes: all are 0
+    if value.requires_grad:
+        gradients = autograd.grad(value, [*wanted.values()], allow_unused=True)
+    for (number, x), g in zip(wanted.items(), gradients):
         for index in backend.indices(x.shape):
             found = 0.0 if g is None else g.data[index].item()
-            center = x.data[index].item()
-            sides = []
+            center, sides = x.data[index].item(), []
             for place in (center + h, center - h):
                 x.data[index] = place
-                with enable_grad():
-                    sides.append(float(total()))
+                sides.append(float(total()))
             x.data[index] = center
             d = (sides[0] - sides[1]) / (2 * h)  # (1)
             if not abs(found - d) <= atol + rtol * abs(d):
-                place = f"{what} of input {number} at {index}"
-                raise ValueError(f"gradcheck: {place}: the rules give {found:.9g}, central differences {d:.9g}")
+                where = f"{what} of input {number} at {index}"
+                raise ValueError(f"gradcheck: {where}: the rules give {found:.9g}, central differences {d:.9g}")

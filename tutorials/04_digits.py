@@ -86,10 +86,13 @@ model = nn.Sequential(
 ).to(args.device)  # fmt: skip
 loss_of = nn.CrossEntropyLoss()
 
-if args.optimizer == "rmsprop":
-    optimizer = optim.RMSprop(model.parameters(), lr=1e-3 if args.lr is None else args.lr)
-else:
-    optimizer = optim.SGD(model.parameters(), lr=0.1 if args.lr is None else args.lr, momentum=0.9)
+try:
+    if args.optimizer == "rmsprop":
+        optimizer = optim.RMSprop(model.parameters(), lr=1e-3 if args.lr is None else args.lr)
+    else:
+        optimizer = optim.SGD(model.parameters(), lr=0.1 if args.lr is None else args.lr, momentum=0.9)
+except ValueError as error:
+    parser.error(f"--lr: {error}")
 
 # %% [markdown]
 # ## Checkpoints
@@ -115,6 +118,8 @@ def save():
 
 def resume():
     rest = lucidlite.load(args.out / "optimizer.safetensors")
+    if rest.keys() != {"name", "optimizer", "random", "curves"}:
+        raise ValueError(f"{args.out / 'optimizer.safetensors'} is not from this lesson; start anew without --resume")
     if rest["name"] != args.optimizer:
         raise ValueError(
             f"the last run used {rest['name']}; say --optimizer {rest['name']}, or start anew without --resume"

@@ -1,13 +1,16 @@
 """One RMSprop, every dialect: what the systems that have an RMSprop really compute, as settings of ours.
 
-The lesson: a name is not a rule. Two programs that both say RMSprop(lr=0.01) can go different ways, because eps stands
-inside the root in one and outside in the other, or the mean starts at 1. `compare` shows how far apart they end.
+The lesson: a name is not a rule. Two programs that both say RMSprop(lr=0.01) go different ways where eps stands inside
+the root in one and outside in the other, or the mean starts at 1. `RMSprop.compare` shows how far apart they end.
 """
 
+import re
+import sys
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from .. import backend
+from ..errors import brief
 from ..tensor import Parameter
 
 DEFAULTS = {  # of RMSprop, in the order of its arguments; lucid's and PyTorch's
@@ -15,12 +18,11 @@ DEFAULTS = {  # of RMSprop, in the order of its arguments; lucid's and PyTorch's
     "eps_in_sqrt": False, "lr_in_momentum": False, "initial_scale": 0.0, "bias_correction": False,
     "decoupled_weight_decay": False, "maximize": False,
 }  # fmt: skip
-WITH_MOMENTUM = "momentum > 0"  # eps_in_sqrt where a system decides it so
-IDLE_WITHOUT = {"nesterov": "momentum", "lr_in_momentum": "momentum", "decoupled_weight_decay": "weight_decay"}
+WITH_MOMENTUM = "momentum > 0"  # the value of eps_in_sqrt where a system decides it so
 
 
 class Dialect(NamedTuple):
-    """One system's RMSprop: what of it differs from our defaults, and what the system calls our arguments."""
+    """One system's RMSprop: in what it differs from our defaults, and what it calls our arguments."""
 
     name: str
     system: str
@@ -35,13 +37,14 @@ class Dialect(NamedTuple):
         return DEFAULTS | self.changed
 
     def __repr__(self):
-        changes = ", ".join(_change(*item) for item in self.changed.items()) or "RMSprop's own defaults"
-        checked = f"checked against {self.verified}" if self.verified else "only a formula, never run by its system"
+        changes = ", ".join(_change(*item) for item in self.changed.items()) or "our own defaults"
+        checked = f"checked against {self.verified}" if self.verified else "never run, only a formula"
         return f"{self.name}: {self.system}; {changes}; {checked}" + (f"; {self.note}" if self.note else "")
 
 
 ROOT = {"eps_in_sqrt": True}
 BUFFER = {"lr_in_momentum": True}
+KERAS = {"learning_rate": "lr", "rho": "alpha", "epsilon": "eps"}  # its names for our arguments
 ROWS = (
     ("torch", "torch.optim.RMSprop", "torch 2.13.0", {}, {}, ""),
     ("lucid", "lucid.optim.RMSprop 3.x", "the engine of lucid 3.8", {}, {}, "lucid takes centered and ignores it"),
@@ -57,11 +60,10 @@ ROWS = (
      {"lr": None, "alpha": 0.9, "eps": 1e-10} | ROOT | BUFFER | {"initial_scale": 1.0},
      {"learning_rate": "lr", "decay": "alpha", "epsilon": "eps"}, "rounds its own defaults to float32"),
     ("tf2", "tf.keras.optimizers.RMSprop 2.0 to 2.10", "tf_keras 2.21.0, legacy",
-     {"lr": 0.001, "alpha": 0.9, "eps": 1e-7, "eps_in_sqrt": WITH_MOMENTUM} | BUFFER,
-     {"learning_rate": "lr", "rho": "alpha", "epsilon": "eps"}, "decided for each group when it is made"),
+     {"lr": 0.001, "alpha": 0.9, "eps": 1e-7, "eps_in_sqrt": WITH_MOMENTUM} | BUFFER, KERAS,
+     "decided for each group when it is made"),
     ("keras", "keras.optimizers.RMSprop 3.x, tf.keras from 2.11 on", "keras 3.15.1, tf_keras 2.21.0",
-     {"lr": 0.001, "alpha": 0.9, "eps": 1e-7} | ROOT | BUFFER | {"decoupled_weight_decay": True},
-     {"learning_rate": "lr", "rho": "alpha", "epsilon": "eps"}, ""),
+     {"lr": 0.001, "alpha": 0.9, "eps": 1e-7} | ROOT | BUFFER | {"decoupled_weight_decay": True}, KERAS, ""),
     ("timm", "timm.optim.RMSpropTF", "timm 1.0.31",
      {"alpha": 0.9, "eps": 1e-10} | ROOT | BUFFER | {"initial_scale": 1.0},
      {"decoupled_decay": "decoupled_weight_decay"}, "caution and corrected_weight_decay are not covered"),
@@ -78,42 +80,42 @@ ROWS = (
      {"lr": None, "alpha": 0.9} | ROOT | BUFFER, {"step_size": "lr", "gamma": "alpha"},
      "rmsprop_momentum is this with momentum=0.9"),
     ("paddle", "paddle.optimizer.RMSProp", "paddlepaddle 3.3.1", {"lr": None, "alpha": 0.95, "eps": 1e-6} | ROOT | BUFFER,
-     {"learning_rate": "lr", "rho": "alpha", "epsilon": "eps"}, "rounds hyperparameters to float32"),
+     KERAS, "rounds hyperparameters to float32"),
 )  # fmt: skip
-ALIASES = {
-    "pytorch": "torch", "torch.optim": "torch", "lucid3": "lucid", "lucid3-docs": "lucid-docs", "flax": "optax",
-    "jax": "optax", "tensorflow1": "tf1", "tensorflow-1": "tf1", "tf.compat.v1": "tf1", "tensorflow2": "tf2",
-    "tensorflow-2": "tf2", "tf.keras.legacy": "tf2", "tf-keras-legacy": "tf2", "keras3": "keras", "tf.keras": "keras",
-    "tf-keras": "keras", "rmsproptf": "timm", "pytorch-image-models": "timm", "stable-baselines3": "sb3",
-    "stable-baselines-3": "sb3", "rmsproptflike": "sb3", "rmspropgraves": "graves", "chainer-graves": "graves",
-    "jax.example-libraries": "jax-example", "jax-example-libraries": "jax-example", "paddlepaddle": "paddle",
+ALIASES = {  # written without separators
+    "pytorch": "torch", "torchoptim": "torch", "lucid3": "lucid", "lucid3docs": "lucid-docs", "flax": "optax",
+    "jax": "optax", "tensorflow1": "tf1", "tfcompatv1": "tf1", "tensorflow2": "tf2", "tfkeraslegacy": "tf2",
+    "keras3": "keras", "tfkeras": "keras", "rmsproptf": "timm", "pytorchimagemodels": "timm", "rmsproptflike": "sb3",
+    "stablebaselines3": "sb3", "chainergraves": "graves", "rmspropgraves": "graves",
+    "jaxexamplelibraries": "jax-example", "paddlepaddle": "paddle",
 }  # fmt: skip
 
 
 class Dialects(dict):
-    """Name -> Dialect, shown as a table; aliases, capitals and "_" are understood: `RMSprop.dialects()["PyTorch"]`."""
+    """Name -> Dialect, shown as a table. It knows aliases, and neither capitals nor any of `-_. ` matter."""
 
     def __missing__(self, name):
-        known = str(name).lower().replace("_", "-").replace(" ", "-")
-        if ALIASES.get(known, known) in self:
-            return self[ALIASES.get(known, known)]
-        close = get_close_matches(known, [*self, *ALIASES], n=3)
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-        raise ValueError(f"there is no dialect {name!r}; {hint}Known: {', '.join(self)}")
+        known = ALIASES | {re.sub(r"\W", "", key): key for key in self}
+        wanted = re.sub(r"[\W_]", "", str(name).lower())
+        if wanted in known:
+            return self[known[wanted]]
+        close = dict.fromkeys(known[key] for key in get_close_matches(wanted, known))
+        hint = f"did you mean {' or '.join(close)}? It" if close else "it"
+        raise ValueError(f"there is no dialect {brief(name)}; {hint} can be {', '.join(self)}")
 
     def __repr__(self):
         rows = [("dialect", "lr", "alpha", "eps", "what else differs from our defaults", "system")]
         for d in self.values():
+            lr, alpha, eps = (d.settings[name] for name in ("lr", "alpha", "eps"))
             others = ", ".join(_change(*item) for item in d.changed.items() if item[0] not in ("lr", "alpha", "eps"))
-            lr = "required" if d.settings["lr"] is None else f"{d.settings['lr']:g}"
-            rows.append((d.name, lr, f"{d.settings['alpha']:g}", f"{d.settings['eps']:g}", others or "-", d.system))
+            rows.append((d.name, f"{lr or 'required'}", f"{alpha:g}", f"{eps:g}", others or "-", d.system))
         return _aligned(rows)
 
 
 def _change(name, value):
-    if value is True or value == WITH_MOMENTUM:
-        return name if value is True else f"{name} if {value}"
-    return f"no default {name}" if value is None else f"{name}={value:g}"
+    if value is None or value is True:
+        return name if value else f"no default {name}"
+    return f"{name} if {value}" if value == WITH_MOMENTUM else f"{name}={value:g}"
 
 
 def _aligned(rows):
@@ -122,184 +124,161 @@ def _aligned(rows):
 
 
 def dialects():
-    """All dialects, by name."""
+    """All dialects, by name: a dict that prints as a table."""
     return Dialects({row[0]: Dialect(*row) for row in ROWS})
 
 
-def resolve(name, overrides):
-    """(dialect, settings) after the overrides, which may go by our names or by the system's own; lr can be None."""
-    dialect = dialects()[name]
-    known, settings, source = {*dialect.settings, "contiguous_params"}, dialect.settings, {}
+def _resolved(name, overrides):
+    """The dialect, and its settings after the overrides, which go by our names or by the system's; lr may be None."""
+    dialect, changes = dialects()[name], {}
     for given, value in overrides.items():
         ours = dialect.native.get(given, given)
-        if ours not in known:
-            native = [name for name in dialect.native if name not in known]
-            raise TypeError(
-                f"RMSprop has no argument {given!r}; it has {', '.join([*DEFAULTS, 'contiguous_params'])}"
-                + (f", and in {dialect.name} also {', '.join(native)}" if native else "")
-            )
-        if ours in source:
-            raise TypeError(f"{source[ours]} and {given} are the same in {dialect.name}; give one of them")
-        settings, source = settings | {ours: value}, source | {ours: given}
-    return dialect, settings
+        if ours not in (*DEFAULTS, "contiguous_params"):
+            known = ", ".join((*DEFAULTS, "contiguous_params", *dialect.native))
+            raise TypeError(f"{dialect.name} has no argument {given!r}; it has {known}")
+        if ours in changes:
+            raise TypeError(f"{given} and {ours} are the same argument of {dialect.name}; give one of them")
+        changes[ours] = value
+    return dialect, dialect.settings | changes
+
+
+def _eps_placed(settings):
+    """These settings with an eps_in_sqrt that hangs on the momentum resolved to True or False."""
+    hangs = settings.get("eps_in_sqrt", WITH_MOMENTUM) == WITH_MOMENTUM
+    return settings | {"eps_in_sqrt": settings["momentum"] > 0} if hangs else settings
 
 
 def like(cls, name, params, overrides):
-    """The optimizer that computes what a system does: `RMSprop.like("keras", params, lr=0.01)`."""
-    dialect, settings = resolve(name, overrides)
+    """The optimizer that computes what a system does; what `RMSprop.like` calls."""
+    dialect, settings = _resolved(name, overrides)
     if settings["lr"] is None:
-        raise TypeError(f"{dialect.name} ({dialect.system}) has no default learning rate; give lr=...")
+        raise TypeError(f"{dialect.system} has no default learning rate; give lr=...")
     if settings["eps_in_sqrt"] == WITH_MOMENTUM:
         params = list(params) if hasattr(params, "__next__") else params
-        if isinstance(params, (list, tuple)):  # a group may have a momentum, and so an eps, of its own
-            params = [_eps_by_momentum(g) if isinstance(g, dict) and "momentum" in g else g for g in params]
-    return cls(params, **_eps_by_momentum(settings))
-
-
-def _eps_by_momentum(settings):
-    """These settings with `eps_in_sqrt` resolved to True or False."""
-    if settings.get("eps_in_sqrt", WITH_MOMENTUM) != WITH_MOMENTUM:
-        return settings
-    return settings | {"eps_in_sqrt": settings["momentum"] > 0}
+        if isinstance(params, (list, tuple)):  # a group can have a momentum, and so an eps, of its own
+            params = [_eps_placed(g) if isinstance(g, dict) and "momentum" in g else g for g in params]
+    return cls(params, **_eps_placed(settings))
 
 
 class Comparison(NamedTuple):
-    """How two dialects differ. `drift` is the largest distance, over the steps, between where they are."""
+    """How far apart two dialects go. A drift is the largest distance, over all steps, between two paths."""
 
-    names: tuple[str, str]
-    differences: dict  # setting -> (value in the first, value in the second)
+    names: tuple
+    rates: str
+    differences: dict  # setting -> its values in the first and in the second
     drift: float
-    drift_by_setting: dict  # setting -> the drift if only this one is changed in the first, largest first
-    travelled: float  # the length of the first one's path
-    first_steps: tuple[float, float]  # their lengths
-    rates: str  # which learning rates were used
+    drift_by_setting: dict  # setting -> the drift when the first has only this one of the second; largest first
+    travelled: float  # how long the first one's path is
+    first_steps: tuple  # how long the first step of each is
 
-    def __str__(self):
-        first, second = self.names
-        rows = [("setting", first, second, "alone it moves the path by")]
-        rows += [(k, *map(str, self.differences[k]), self._share(v)) for k, v in self.drift_by_setting.items()]
-        rows += [("all together", "", "", self._share(self.drift))] if self.differences else []
-        return (
-            f"{first} and {second}, {self.rates}; {first} travels {self.travelled:.3g}\n"
-            + (_aligned(rows) if self.differences else "no setting differs")
-            + f"\nfirst step: {self.first_steps[0]:.3g} and {self.first_steps[1]:.3g}"
-        )
+    def __repr__(self):
+        rows = [("setting", *self.names, "drift when only this differs")]
+        rows += [
+            (name, *map(str, self.differences[name]), self._of_way(x)) for name, x in self.drift_by_setting.items()
+        ]
+        rows += [("all of them" if self.differences else "none differs", "", "", self._of_way(self.drift))]
+        steps = "{:.3g} and {:.3g}".format(*self.first_steps)
+        return f"{self.rates}\n{_aligned(rows)}\nfirst step: {steps}; the whole way: {self.travelled:.3g}"
 
-    __repr__ = __str__
-
-    def _share(self, drift):
-        share = drift / self.travelled if self.travelled else 0.0
-        return "0" if share < 1e-13 else f"{drift:.2g} ({share:.2g} of the way)"
+    def _of_way(self, drift):
+        share = drift / (self.travelled or 1)
+        return "0" if share < 1e-13 else f"{drift:.2g}, {share:.2g} of the way"  # below that it is rounding
 
 
-def compare(cls, first, second, gradients=None, lr=None, **overrides):
-    """How far apart two dialects take one parameter, all ones at first, along the same gradients, in float64.
-
-    Args:
-        gradients: one array, or number, for each step; the default is 100 steps of 8 coordinates, each coordinate ten
-            times smaller than the one before, 1 to 1e-7: the small ones show where eps stands.
-        lr: one number, or one for each step. The default is each system's own, or the other's where it has none, or
-            0.01, and a tenth of it in the second half: where lr stands in the buffer shows only when lr changes.
-        overrides: settings for both, such as momentum=0.9.
-    """
+def compare(cls, first, second, gradients, lr, overrides):
+    """What `RMSprop.compare` calls: both take one float64 parameter, at first all ones, along the same gradients."""
     if gradients is None:
         gradients = backend.stream(0).normal(size=(100, 8)) * [10.0**-i for i in range(8)]
     gradients = [backend.array(backend.raw(g), "float64") for g in gradients]
-    n, sides = len(gradients), [resolve(name, overrides) for name in (first, second)]
-    a, b = (_eps_by_momentum(settings) for _, settings in sides)
+    (d1, one), (d2, two) = (_resolved(name, overrides) for name in (first, second))
+    n, one, two = len(gradients), _eps_placed(one), _eps_placed(two)
     if lr is None:
-        used = a["lr"] or b["lr"] or 0.01
-        a, b = ({**x, "lr": used if x["lr"] is None else x["lr"]} for x in (a, b))
-        plan = [1.0] * (n - n // 2) + [0.1] * (n // 2)
-        rates = f"lr {a['lr']:g} and {b['lr']:g}, in the second half of {n} steps a tenth"
+        usual = [one["lr"] or two["lr"] or 0.01, two["lr"] or one["lr"] or 0.01]
+        plan, rates = (
+            [1.0] * (n - n // 2) + [0.1] * (n // 2),
+            "lr {:g} and {:g}, a tenth in the second half".format(*usual),
+        )
     else:
-        plan = [float(lr)] * n if not hasattr(lr, "__len__") else list(lr)
-        a, b = a | {"lr": 1.0}, b | {"lr": 1.0}
-        rates = f"lr {lr:g}, {n} steps" if not hasattr(lr, "__len__") else f"lr {plan[0]:g} to {plan[-1]:g}, {n} steps"
+        usual, plan = [1.0, 1.0], list(lr) if hasattr(lr, "__len__") else [lr] * n
+        rates = f"lr {plan[0]:g} to {plan[-1]:g}" if plan else ""
     if not n or len(plan) != n:
-        raise ValueError(f"compare: {n} gradients and {len(plan)} learning rates; give one rate for each gradient")
-
-    def apart(x, y):
-        return max(_length(p - q) for p, q in zip(x, y))
-
-    path = lambda settings: _path(cls, settings, plan, gradients)  # noqa: E731
-    here, there = path(a), path(b)
-    differences = {k: (a[k], b[k]) for k in a if a[k] != b[k]}
-    alone = {k: apart(here, path(a | {k: b[k]})) for k in differences}
+        raise ValueError(f"there are {n} gradients and {len(plan)} learning rates; give one rate for each gradient")
+    one, two = one | {"lr": usual[0]}, two | {"lr": usual[1]}
+    differences = {name: (one[name], two[name]) for name in one if one[name] != two[name]}
+    here, there = (_path(cls, settings, plan, gradients) for settings in (one, two))
+    alone = {name: _apart(here, _path(cls, one | {name: b}, plan, gradients)) for name, (_, b) in differences.items()}
     return Comparison(
-        (sides[0][0].name, sides[1][0].name),
-        differences,
-        apart(here, there),
-        dict(sorted(alone.items(), key=lambda item: -item[1])),
-        sum(_length(q - p) for p, q in zip(here, here[1:])),
-        (_length(here[1] - here[0]), _length(there[1] - there[0])),
-        rates,
+        names=(d1.name, d2.name),
+        rates=f"{n} steps, {rates}",
+        differences=differences,
+        drift=_apart(here, there),
+        drift_by_setting=dict(sorted(alone.items(), key=lambda item: -item[1])),
+        travelled=sum(map(_distance, here, here[1:])),
+        first_steps=(_distance(*here[:2]), _distance(*there[:2])),
     )
 
 
-def _length(a):
-    return float((a * a).sum()) ** 0.5
-
-
 def _path(cls, settings, plan, gradients):
-    """Where the parameter is at first and after each step; `plan` multiplies the settings' lr."""
+    """Where the parameter is before and after each step; `plan` says by what to multiply lr."""
     p = Parameter(backend.ones_like(gradients[0]))
     optimizer, places = cls([p], **settings), [p.data.copy()]
-    for share, gradient in zip(plan, gradients):
-        optimizer.param_groups[0]["lr"] = settings["lr"] * share
-        p.grad = gradient
+    for factor, gradient in zip(plan, gradients):
+        optimizer.param_groups[0]["lr"], p.grad = settings["lr"] * factor, gradient
         optimizer.step()
         places.append(p.data.copy())
     return places
 
 
-# ---- A run that moves from or to PyTorch -----------------------------------------------------------------------------
+def _distance(a, b):
+    return float(((a - b) ** 2).sum()) ** 0.5
 
-TORCH_HAS = ("lr", "momentum", "alpha", "eps", "centered", "weight_decay")
+
+def _apart(path, other):
+    return max(map(_distance, path, other))
+
+
+# ---- A run that moves to or from PyTorch -----------------------------------------------------------------------------
+
 TORCH_ONLY = {"capturable": False, "foreach": None, "differentiable": False}  # how torch computes, not what
+NOT_IN_TORCH = {  # switch -> the setting without which it has no effect
+    "nesterov": "momentum", "lr_in_momentum": "momentum", "decoupled_weight_decay": "weight_decay",
+    "eps_in_sqrt": "eps", "initial_scale": "initial_scale", "bias_correction": "bias_correction",
+}  # fmt: skip
 
 
-def to_torch(optimizer, tensor):
-    """What torch.optim.RMSprop loads: `theirs.load_state_dict(optimizer.to_torch(torch.tensor))`.
-
-    torch takes only its own tensors as state, so the function that makes them is an argument; lucidlite never imports
-    torch. Settings that torch does not have are refused.
-    """
-    saved = optimizer.state_dict()
-    groups, kept = [], {*TORCH_HAS, "maximize"}
+def to_torch(optimizer):
+    """What `optimizer.to_torch` gives: a state_dict in torch.optim.RMSprop's layout."""
+    saved, new = optimizer.state_dict(), {"state": {}, "param_groups": []}
+    array = getattr(sys.modules.get("torch"), "tensor", lambda a: a)
     for i, group in enumerate(saved["param_groups"]):
-        for name in DEFAULTS.keys() - kept:
-            if group[name] and group[IDLE_WITHOUT.get(name, name)]:
-                raise ValueError(f"torch.optim.RMSprop has no {name}, and group {i} has {name}={group[name]}")
-        groups.append({k: v for k, v in group.items() if k in kept or k not in {*DEFAULTS, "contiguous_params"}})
+        lost = [f"{name}={group[name]}" for name, needs in NOT_IN_TORCH.items() if group[name] and group[needs]]
+        if lost:
+            raise ValueError(f"torch.optim.RMSprop has no {', '.join(lost)}, as in group {i}")
+        new["param_groups"].append({k: v for k, v in group.items() if k not in NOT_IN_TORCH} | TORCH_ONLY)
+        del new["param_groups"][i]["contiguous_params"]
         for p in group["params"]:
-            state = saved["state"].get(p)
-            for name, on in (("momentum_buffer", group["momentum"]), ("grad_avg", group["centered"])):
-                if state and on and name not in state:  # switched on since the last step; torch would look for it
+            state = saved["state"].get(p, {})
+            for name in ("momentum_buffer",) * (group["momentum"] > 0) + ("grad_avg",) * group["centered"]:
+                if state and name not in state:  # switched on since the last step: torch would miss it
                     state[name] = backend.zeros_like(state["square_avg"])
-    state = {
-        p: {k: tensor(backend.array(v, "float32" if k == "step" else None)) for k, v in values.items()}
-        for p, values in saved["state"].items()
-    }
-    return {"state": state, "param_groups": [group | TORCH_ONLY for group in groups]}
+    for p, state in saved["state"].items():
+        new["state"][p] = {k: array(backend.array(v, "float32" if k == "step" else None)) for k, v in state.items()}
+    return new
 
 
-def from_torch(optimizer, state_dict):
-    """Go on from the `state_dict()` of a torch.optim.RMSprop. All switches become torch's; nothing of torch is kept."""
-    groups = []
-    for i, theirs in enumerate(state_dict["param_groups"]):
-        extra = {"maximize", "params", "initial_lr", "param_names", *TORCH_ONLY}
-        missing, unknown = sorted({*TORCH_HAS} - theirs.keys()), sorted(theirs.keys() - {*TORCH_HAS, *extra})
-        if missing or unknown:
-            raise ValueError(
-                f"this is no state_dict of torch.optim.RMSprop: group {i} lacks {missing} and has the unknown {unknown}"
-            )
-        if theirs.get("differentiable"):
-            raise ValueError(f"group {i} has differentiable=True: gradients through the step cannot go on here")
-        own = {"contiguous_params": g["contiguous_params"] for g in optimizer.param_groups[i : i + 1]}
-        groups.append(DEFAULTS | {k: v for k, v in theirs.items() if k not in {*TORCH_ONLY, "param_names"}} | own)
-    state = {
-        p: {k: int(v) if k == "step" else v.detach().cpu().numpy() for k, v in values.items()}
-        for p, values in state_dict["state"].items()
-    }
+def load_torch(optimizer, state_dict):
+    """What `optimizer.load_torch` does: go on from a torch.optim.RMSprop's state_dict, all switches as in torch."""
+    known = {*DEFAULTS, *TORCH_ONLY, "params", "initial_lr", "param_names"} - NOT_IN_TORCH.keys()
+    needed, groups, state = known - {*TORCH_ONLY, "initial_lr", "param_names", "maximize"}, [], {}
+    for i, group in enumerate(state_dict["param_groups"]):
+        missing, unknown = sorted(needed - group.keys()), sorted(group.keys() - known)
+        if missing or unknown or group.get("differentiable"):
+            what = f"misses {missing}, has {unknown} too much" if missing or unknown else "has differentiable=True"
+            raise ValueError(f"this cannot go on as a torch.optim.RMSprop: group {i} {what}")
+        ours = [g["contiguous_params"] for g in optimizer.param_groups[i : i + 1]]
+        kept = {k: v for k, v in group.items() if k not in {*TORCH_ONLY, "param_names"}}
+        groups.append(DEFAULTS | kept | {"contiguous_params": ours == [True]})
+    for p, values in state_dict["state"].items():
+        arrays = {k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in values.items()}
+        state[p] = arrays | {"step": int(values["step"])}
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -288,7 +288,7 @@ class Optimizer:
                 wrong += [f"parameter {i}: {what}" for what in self._misfits(params[i], saved, known)]
         if wrong:
             raise ValueError(
-                f"{type(self).__name__}: this state_dict does not fit, nothing changed: {'; '.join(wrong)}"
+                f"{type(self).__name__}: this state_dict does not fit, nothing was changed: {'; '.join(wrong)}"
             )
         return groups, state
 
