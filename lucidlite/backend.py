@@ -271,7 +271,7 @@ def text(a, prefix=""):
 
 @functools.cache
 def _erf_coefficients(degree):
-    """log(erfc(z) / t) + z^2 as a polynomial in 8/3 t - 5/3, where t = 2 / (2 + z) and z is in [0, 6]; highest first."""
+    """log(erfc(z) / t) + z^2 as a polynomial in 8/3 t - 5/3, t = 2 / (2 + z), z in [0, 6]; the highest power first."""
     from numpy.polynomial import Chebyshev, Polynomial  # here, because most programs need no erf
 
     def exact(ts) -> Any:

@@ -79,8 +79,8 @@ ROWS = (
     ("jax-example", "jax.example_libraries.optimizers.rmsprop", "jax 0.10.2",
      {"lr": None, "alpha": 0.9} | ROOT | BUFFER, {"step_size": "lr", "gamma": "alpha"},
      "rmsprop_momentum is this with momentum=0.9"),
-    ("paddle", "paddle.optimizer.RMSProp", "paddlepaddle 3.3.1", {"lr": None, "alpha": 0.95, "eps": 1e-6} | ROOT | BUFFER,
-     KERAS, "rounds hyperparameters to float32"),
+    ("paddle", "paddle.optimizer.RMSProp", "paddlepaddle 3.3.1",
+     {"lr": None, "alpha": 0.95, "eps": 1e-6} | ROOT | BUFFER, KERAS, "rounds hyperparameters to float32"),
 )  # fmt: skip
 ALIASES = {  # written without separators
     "pytorch": "torch", "torchoptim": "torch", "lucid3": "lucid", "lucid3docs": "lucid-docs", "flax": "optax",
