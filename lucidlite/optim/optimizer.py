@@ -147,6 +147,8 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         plans = [self._plan(i, group) for i, group in enumerate(self.param_groups)]
+        watched = [p for group in self.param_groups for p in group["params"] if self.track_updates and p.size]
+        before = [p._data.copy() for p in watched]
         for group, (run, buffers, flat) in zip(self.param_groups, plans):
             alone = group["params"]
             if group["contiguous_params"]:
@@ -159,6 +161,8 @@ class Optimizer:
             for p in alone:
                 if p._grad is not None:
                     self._update(p, self.state[p], group, run, buffers)
+        moves = {p: abs(p._data - old) for p, old in zip(watched, before)}
+        self.last_update = {p: {"mean": float(move.mean()), "max": float(move.max())} for p, move in moves.items()}
         return loss
 
     def _plan(self, i, group):
@@ -174,7 +178,6 @@ class Optimizer:
 
     def _update(self, p, state, group, run, buffers):
         created, arrays, data = [], [p._data, p._grad], p._data
-        before = data.copy() if self.track_updates else None
         for name, start in buffers.items():
             if start is not None:
                 buffer = state.get(name)
@@ -189,9 +192,6 @@ class Optimizer:
         state["step"] = state.get("step", 0) + 1
         run(arrays, self.scalars(group, state["step"], created))
         version_of(p).bump()
-        if before is not None:
-            moved = abs(data - before)
-            self.last_update[p] = {"mean": float(moved.mean()), "max": float(moved.max())}
 
     @classmethod
     def functional(cls, p: Any, g: Any, state: dict, **settings: Any) -> Any:
