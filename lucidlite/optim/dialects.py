@@ -182,7 +182,7 @@ class Comparison(NamedTuple):
 
     def _of_way(self, drift):
         share = drift / (self.travelled or 1)
-        return "0" if share < 1e-13 else f"{drift:.2g}, {share:.2g} of the way"  # below that it is rounding
+        return "0" if share < 1e-13 else f"{drift:.2g}, {100 * share:.2g} % of the way"  # below that it is rounding
 
 
 def compare(cls, first, second, gradients, lr, overrides):
@@ -200,7 +200,7 @@ def compare(cls, first, second, gradients, lr, overrides):
         )
     else:
         usual, plan = [1.0, 1.0], list(lr) if hasattr(lr, "__len__") else [lr] * n
-        rates = f"lr {plan[0]:g} to {plan[-1]:g}" if plan else ""
+        rates = "lr " + " to ".join(dict.fromkeys(f"{x:g}" for x in (*plan[:1], *plan[-1:])))
     if not n or len(plan) != n:
         raise ValueError(f"there are {n} gradients and {len(plan)} learning rates; give one rate for each gradient")
     one, two = one | {"lr": usual[0]}, two | {"lr": usual[1]}
@@ -209,7 +209,7 @@ def compare(cls, first, second, gradients, lr, overrides):
     alone = {name: _apart(here, _path(cls, one | {name: b}, plan, gradients)) for name, (_, b) in differences.items()}
     return Comparison(
         names=(d1.name, d2.name),
-        rates=f"{n} steps, {rates}",
+        rates=f"{n} step{'s' * (n > 1)}, {rates}",
         differences=differences,
         drift=_apart(here, there),
         drift_by_setting=dict(sorted(alone.items(), key=lambda item: -item[1])),
@@ -268,6 +268,8 @@ def to_torch(optimizer):
 
 def load_torch(optimizer, state_dict):
     """What `optimizer.load_torch` does: go on from a torch.optim.RMSprop's state_dict, all switches as in torch."""
+    if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= state_dict.keys():
+        return optimizer.load_state_dict(state_dict)  # which says what is wrong
     known = {*DEFAULTS, *TORCH_ONLY, "params", "initial_lr", "param_names"} - NOT_IN_TORCH.keys()
     needed, groups, state = known - {*TORCH_ONLY, "initial_lr", "param_names", "maximize"}, [], {}
     for i, group in enumerate(state_dict["param_groups"]):
@@ -280,5 +282,5 @@ def load_torch(optimizer, state_dict):
         groups.append(DEFAULTS | kept | {"contiguous_params": ours == [True]})
     for p, values in state_dict["state"].items():
         arrays = {k: v.detach().cpu().numpy() if hasattr(v, "detach") else v for k, v in values.items()}
-        state[p] = arrays | {"step": int(values["step"])}
+        state[p] = {k: int(v) if k == "step" else v for k, v in arrays.items()}
     optimizer.load_state_dict({"state": state, "param_groups": groups})

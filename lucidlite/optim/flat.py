@@ -65,9 +65,10 @@ class Block:
 
 def blocks(params, old):
     """The blocks for these parameters: the old ones as long as the parameters' arrays are still their views."""
-    if old and all(p._data is view for block in old for p, view in zip(block.params, block.data)):
+    same = {p for block in old for p in block.params} == set(params)
+    if same and all(p._data is view for block in old for p, view in zip(block.params, block.data)):
         return old
     kinds = {}
     for p in params:
         kinds.setdefault((p.dtype, p.device), []).append(p)
-    return [Block(same) for same in kinds.values()]
+    return [Block(kind) for kind in kinds.values()]

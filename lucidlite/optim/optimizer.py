@@ -167,12 +167,13 @@ class Optimizer:
 
     def _plan(self, i, group):
         """The kernel, the buffers and the flat memory of a group, worked out anew when its settings have changed."""
-        settings, plan = self._plans.get(i, (None, None))
-        if plan is None or settings != group:
+        known, plan = self._plans.get(i, (None, None))
+        settings = {**group, "params": None}
+        if plan is None or settings != known:
             self.check_group({name: self.checks.get(name, _same)(name, value) for name, value in group.items()})
             run = backend.kernel(type(self).rule, self.flags(group))
             plan = run, self.buffers(group), plan[2] if plan else []
-            self._plans[i] = dict(group), plan
+            self._plans[i] = settings, plan
         self.check_step(group)
         return plan
 
