@@ -3,3 +3,5 @@
 from .optimizer import Optimizer
 from .rmsprop import RMSprop
 from .sgd import SGD
+
+RMSProp = RMSprop  # netcl's spelling

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from . import dialects
 from .optimizer import Optimizer, flag, number
 
 
@@ -92,6 +93,34 @@ class RMSprop(Optimizer):
         contiguous_params: bool = False,
     ):
         super().__init__(params, locals())
+
+    @classmethod
+    def like(cls, name: str, params: Iterable, **overrides):
+        """What another system calls RMSprop: its defaults and switches, then `overrides`, under our names or its own.
+
+        >>> w = lucidlite.Parameter([1.0])
+        >>> optim.RMSprop.like("keras", [w], rho=0.95).param_groups[0]["alpha"]
+        0.95
+        """
+        return dialects.like(cls, name, params, overrides)
+
+    @classmethod
+    def dialects(cls):
+        """The systems that `like` knows, by name: prints as a table."""
+        return dialects.dialects()
+
+    @classmethod
+    def compare(cls, first: str, second: str, gradients=None, lr: float | None = None, **overrides):
+        """In what two dialects differ, and how far apart they end; prints as a report, `dialects.Comparison`."""
+        return dialects.compare(cls, first, second, gradients, lr, overrides)
+
+    def to_torch(self):
+        """A state_dict in the layout of torch.optim.RMSprop, to go on there; refused where torch lacks a switch."""
+        return dialects.to_torch(self)
+
+    def load_torch(self, state_dict: dict):
+        """Go on from the state_dict of a torch.optim.RMSprop, bit for bit."""
+        dialects.load_torch(self, state_dict)
 
     def check_group(self, group):
         super().check_group(group)
