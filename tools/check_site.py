@@ -60,8 +60,10 @@ def find_undocumented():
     entries = set(re.findall(r'id="lucidlite\.(?:[\w.]+\.)?(\w+)"', reference))
     for package in (lucidlite, lucidlite.nn, lucidlite.optim):
         for name in getattr(package, "__all__", vars(package)):
-            if not name.startswith("_") and not inspect.ismodule(getattr(package, name)) and name not in entries:
-                yield f"{package.__name__}.{name}"
+            value = getattr(package, name)
+            if name.startswith("_") or inspect.ismodule(value) or {name, getattr(value, "__name__", name)} & entries:
+                continue  # a second spelling of a name is shown with the first
+            yield f"{package.__name__}.{name}"
 
 
 def main():

@@ -110,7 +110,7 @@ class RMSprop(Optimizer):
         return dialects.dialects()
 
     @classmethod
-    def compare(cls, first: str, second: str, gradients=None, lr: float | None = None, **overrides):
+    def compare(cls, first: str, second: str, gradients=None, lr=None, **overrides):
         """In what two dialects differ, and how far apart they end; prints as a report, `dialects.Comparison`."""
         return dialects.compare(cls, first, second, gradients, lr, overrides)
 
