@@ -614,9 +614,10 @@ def test_a_closure_that_fails_changes_nothing():
     assert everything(optimizer) == before and lucidlite.grad_enabled()
 
 
-def test_a_step_between_forward_and_backward_is_reported_where_the_graph_saved_the_parameter():
+@pytest.mark.parametrize("contiguous", [False, True])
+def test_a_step_between_forward_and_backward_is_reported_where_the_graph_saved_the_parameter(contiguous):
     w, skipped = parameter([1.0, 2.0]), parameter([3.0])
-    optimizer = SGD([w, skipped])
+    optimizer = SGD([{"params": [w], "contiguous_params": contiguous}, {"params": [skipped]}])
     product, total, other = (w * w).sum(), (w + 1).sum(), (skipped * skipped).sum()
     w.grad = make([1.0, 1.0])
     optimizer.step()
@@ -695,6 +696,14 @@ def test_a_state_dict_numbers_the_parameters_and_holds_copies():
     assert everything(optimizer) == before and bits(other.state_dict()) == loaded
     other.load_state_dict(RMSprop([{"params": [c]}, {"params": [a, b]}]).state_dict())
     assert other.state_dict()["state"] == {}, "what the loaded run did not have is gone"
+
+
+def test_a_loaded_state_takes_the_dtype_of_the_parameters():
+    double, single = (RMSprop(parameters(dtype), momentum=0.9) for dtype in ("float64", "float32"))
+    train(double, gradients(2))
+    single.load_state_dict(double.state_dict())
+    found = [v for state in single.state.values() for k, v in state.items() if k != "step"]
+    assert len(found) == 6 and {v.dtype for v in found} == {np.dtype("float32")}
 
 
 def _trained():
