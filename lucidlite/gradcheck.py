@@ -35,6 +35,8 @@ def gradcheck(
     """
     if order not in (1, 2):
         raise ValueError(f"gradcheck: order is {order!r}; it must be 1 or 2")
+    if not (0 < h < math.inf and rtol >= 0 and atol >= 0):
+        raise ValueError(f"gradcheck: h={h}, rtol={rtol}, atol={atol}; h must be above 0, the others not below it")
     if not callable(function):
         raise TypeError(f"gradcheck: function is {function!r}; it must be a function of Tensors")
     copies = [Tensor(x, device=getattr(x, "device", "cpu")) for x in inputs]

@@ -926,7 +926,7 @@ def test_eps_need_not_be_representable_in_float16_because_the_state_is_float32()
         ("lr", "0.1", "lr is '0.1'; it must be"),
         ("alpha", math.nan, "alpha is nan; it must be"),
         ("eps", 1e-60, "eps is 1e-60.*float32"),
-        ("eps", 0.0, "eps is 0 .*eps > 0"),
+        ("eps", 0.0, "eps is 0.*eps > 0"),
         ("centered", 1, "centered is 1; it must be"),
     ],
 )

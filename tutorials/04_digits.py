@@ -118,7 +118,7 @@ def save():
 
 def resume():
     rest = lucidlite.load(args.out / "optimizer.safetensors")
-    if rest.keys() != {"name", "optimizer", "random", "curves"}:
+    if not isinstance(rest, dict) or rest.keys() != {"name", "optimizer", "random", "curves"}:
         raise ValueError(f"{args.out / 'optimizer.safetensors'} is not from this lesson; start anew without --resume")
     if rest["name"] != args.optimizer:
         raise ValueError(
@@ -163,6 +163,8 @@ def measure(part):
 
 
 epochs = range(len(curves["test loss"]), args.epochs)
+if not epochs:
+    print(f"nothing to train: {len(curves['test loss'])} epochs are done, --epochs asks for {args.epochs}")
 for _ in (bar := tqdm(epochs, desc="training", unit="epoch", disable=None)):
     for pixels, truth in loader:
         optimizer.zero_grad()

@@ -24,13 +24,13 @@ class RMSprop(Optimizer):
         params: Parameters, or dicts of groups.
         lr: the learning rate γ >= 0; while v is young the step is up to lr / sqrt(1 - alpha), 10 lr.
         alpha: how much of the running means is kept in each step, in [0, 1].
-        eps: added to the root, >= 0; it bounds the step where gradients vanish. With 0, a gradient that has always been
-            0 is refused.
+        eps: added to the root, >= 0; it bounds the step where gradients vanish. With 0, a step that would divide by
+            zero is refused, and so is centered.
         weight_decay: L2 penalty λ >= 0, added to the gradient.
         momentum: μ in [0, 1]; the buffer b collects the divided gradients, lr stays outside it.
         centered: divide by the standard deviation of the gradient, not by its root mean square. The variance (4) can
             fall below 0 by rounding and is then taken as 0; where gradients hardly change, steps become as large as
-            lr / eps times the gradient.
+            lr / eps times the gradient (with bias_correction the very first one is).
         nesterov: (8)  u_t = s_t + μ b_t in place of b_t in (7): look one step ahead. An option of optax.
         eps_in_sqrt: (9)  s_t = \frac{g_t}{\sqrt{ṽ_t + ε}} in place of (5). TensorFlow, Keras, OneFlow, lucid 2.
         lr_in_momentum: (10)  s_t = γ s_t, and (11)  θ_t = θ_{t-1} - u_t: a change of lr does not reach what the buffer
@@ -40,7 +40,8 @@ class RMSprop(Optimizer):
             counts the steps of each parameter. An option of optax.
         decoupled_weight_decay: (14)  θ_{t-1} = θ_{t-1} (1 - γ λ) in place of (1), as AdamW does. Keras, timm.
         maximize: (15)  g_t = -∇f_t: climb. PyTorch.
-        contiguous_params: keep the group in one flat piece of memory, for one kernel call a step. OneFlow.
+        contiguous_params: keep the group in one flat piece of memory, for one kernel call a step. The first step moves
+            the parameters there: detached views and raw arrays taken before no longer follow them. OneFlow.
 
     The first seven arguments are lucid's, in lucid's order; the rule is PyTorch's, and that of lucid 3. `RMSprop.like`
     takes another system's defaults and switches.
@@ -126,15 +127,18 @@ class RMSprop(Optimizer):
         super().check_group(group)
         if group["nesterov"] and not group["momentum"]:
             raise ValueError("nesterov has no effect without momentum; set momentum too")
+        if group["centered"] and group["eps"] == 0:
+            raise ValueError("eps is 0, and the variance of a steady gradient is 0 too: centered needs eps > 0")
         if group["bias_correction"] and group["alpha"] == 1:
             raise ValueError("bias_correction divides by 1 - alpha^t, which is 0 for alpha = 1; take a smaller alpha")
 
     def check_step(self, group):
+        coupled = 0.0 if group["decoupled_weight_decay"] else group["weight_decay"]
         for p in group["params"] if group["eps"] == 0 else ():
             if p.grad is not None:
-                squares = self.state[p].get("square_avg", group["initial_scale"])
-                if ((p.grad == 0) & (squares == 0)).any():
-                    raise ValueError("eps is 0 and a gradient has always been 0: the step would be 0/0; set eps > 0")
+                g, v = p.grad + coupled * p.data, self.state[p].get("square_avg", group["initial_scale"])
+                if (group["alpha"] * v + (1 - group["alpha"]) * (g * g) == 0).any():
+                    raise ValueError("eps is 0, and so is the mean square of some gradient: 0/0; set eps > 0")
 
     def flags(self, group):
         decay = "decoupled" if group["decoupled_weight_decay"] else "coupled"
