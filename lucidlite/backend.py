@@ -6,8 +6,10 @@ CuPy is imported when a GPU is first asked for, never before.
 
 import functools
 import importlib
+import importlib.util
 import itertools
 import math
+from contextvars import copy_context
 from typing import Any
 
 import numpy
@@ -34,7 +36,6 @@ DTYPES = (
     "uint64",
     "bool",
 )
-CHUNK = 65_536  # elements: 256 KiB of float32 stay in the cache, and no temporary leaves malloc's pools
 INSTALL = "it takes an NVIDIA GPU and CuPy: `pip install lucidlite[cuda12]`, or lucidlite[cuda13] for CUDA 13"
 
 
@@ -353,36 +354,122 @@ def filled_like(p, value, dtype):
     return xp(p).full(p.shape, value, dtype)
 
 
+CHUNK = 65_536  # elements: 256 KiB of float32 stay in the cache, and no temporary leaves malloc's pools
+THREADS_FROM, THREAD_CHUNK = 1_000_000, 131_072  # elements: with fewer, handing out work costs more than it saves
+NUMBA_FROM = 10_000  # elements: below, a training hardly saves the second that importing Numba and compiling take
+_choice, _threads, _pool = None, 1, None
+
+
+def use_kernel(way=None):
+    """Choose how the optimizers' rules run on the CPU.
+
+    Args:
+        way: "numpy"; "numba", for parameters of every size; or None, which takes Numba where it is installed and the
+            parameter has 10,000 elements or more. `optimizer.way` says which way the last step took.
+
+    Raises:
+        RuntimeError: way is "numba", and it is not installed.
+    """
+    global _choice
+    if way not in (None, "numpy", "numba"):
+        raise ValueError(f"unknown way {way!r}; it is 'numpy', 'numba' or None")
+    if way == "numba" and not _numba():
+        raise RuntimeError("Numba is not installed; install it with `pip install lucidlite[fast]`")
+    _choice = way
+
+
+def set_num_threads(n):
+    """Let n threads share the update of a parameter of a million elements or more; the bits stay the same."""
+    global _threads, _pool
+    if not hasattr(n, "__index__") or n.__index__() < 1:
+        raise ValueError(f"the number of threads is {n!r}; it must be a whole number of at least 1")
+    from concurrent.futures import ThreadPoolExecutor  # here, because most programs need no pool
+
+    if _pool is not None:
+        _pool.shutdown()
+    _threads, _pool = n.__index__(), ThreadPoolExecutor(n.__index__(), "lucidlite") if n > 1 else None
+
+
+def get_num_threads():
+    """How many threads share the update of a large parameter: 1, unless `set_num_threads` changed it."""
+    return _threads
+
+
+@functools.cache
+def _numba():
+    """What finds a rule's compiled loop, where Numba is installed; else None."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    from .compiled import find  # here, because it imports this file
+
+    return find
+
+
 @functools.cache
 def kernel(rule, flags):
     """Run an update rule in place: `run([p, g, *buffers], scalars)`, where a buffer that the rule does not use is None.
 
-    `rule(math, *flags)` gives a pure function `(p, g, *buffers, **scalars) -> (p, *buffers)`. Large arrays go through
-    it in chunks that fit the cache: the same bits, because it works element by element, in a third of the time.
+    `rule(math, *flags)` gives a pure function `(p, g, *buffers, **scalars) -> (p, *buffers)`. Numba makes one loop of
+    it; NumPy takes large arrays in chunks that fit the cache: the same bits, because it works element by element, in a
+    third of the time. `run` returns the way that it took: "numpy", "numba" or "cupy", with the number of threads if
+    they are several, and with the reason if Numba was wanted and could not.
     """
-    for_module: Any = functools.cache(lambda module: rule(module, *flags))
-    last = {}  # dtype -> the scalars of the last call and what they were turned into: mostly they are the same again
+    for_module: Any = functools.cache(lambda module: _in_place(rule(module, *flags), module))
 
     def run(arrays, scalars):
-        p, module = arrays[0], xp(arrays[0])
-        update, dtype = for_module(module), state_dtype(p)
-        given, numbers = last.get((module, dtype), (None, {}))
-        if given != scalars:
-            # A Python float costs 0.3 us more in each ufunc call than a 0-d array of the dtype.
-            numbers = {k: numpy.asarray(v, dtype) if module is numpy else dtype.type(v) for k, v in scalars.items()}
-            last[module, dtype] = scalars, numbers
-        for pieces in _chunks(arrays) if p.size > CHUNK and module is numpy else [arrays]:
-            new = update(*[a if a is None or a.dtype is dtype else a.astype(dtype) for a in pieces], **numbers)
-            for old, value in zip((pieces[0], *pieces[2:]), new):
-                if old is not None:
-                    old[...] = value
+        size, module = arrays[0].size, xp(arrays[0])
+        way, work, why, chunk = module.__name__, for_module(module), "", CHUNK
+        find = _numba() if module is numpy and _choice != "numpy" and (_choice or size >= NUMBA_FROM) else None
+        flat = _flat(arrays) if find or (module is numpy and size > CHUNK) else None
+        if find and flat:
+            loop, why = find(rule, flags, tuple([a if a is None else a.dtype.char for a in flat]))
+            if loop:
+                way, work, chunk = "numba", loop, size
+        if flat is None:
+            work(arrays, scalars)
+        elif _pool is None or size < THREADS_FROM:
+            for pieces in _chunks(flat, chunk):
+                work(pieces, scalars)
+        else:
+            way, chunk = f"{way}, {_threads} threads", -(-size // _threads) if way == "numba" else THREAD_CHUNK
+            # Each piece runs in a copy of the context, which is where numpy.errstate lives.
+            jobs = [_pool.submit(copy_context().run, work, pieces, scalars) for pieces in _chunks(flat, chunk)]
+            for job in jobs:
+                job.result()
+        return f"{way} (numba: {why})" if why else way
 
     return run
 
 
-def _chunks(arrays):
-    """Pieces of the arrays that belong together and fit the cache; arrays with gaps stay whole."""
-    if not all(a is None or a.flags.c_contiguous for a in arrays):
-        return [arrays]
-    flat = [None if a is None else a.reshape(-1) for a in arrays]
-    return [[None if a is None else a[i : i + CHUNK] for a in flat] for i in range(0, arrays[0].size, CHUNK)]
+def _in_place(update, module):
+    """The function that lets a rule work on arrays and puts the result back into them."""
+    last = {}  # dtype -> the scalars of the last call and what they were turned into: mostly they are the same again
+
+    def work(arrays, scalars):
+        dtype = state_dtype(arrays[0])
+        given, numbers = last.get(dtype, (None, {}))
+        if given != scalars:
+            # A Python float costs 0.3 us more in each ufunc call than a 0-d array of the dtype.
+            numbers = {k: numpy.asarray(v, dtype) if module is numpy else dtype.type(v) for k, v in scalars.items()}
+            last[dtype] = dict(scalars), numbers
+        new = update(*[a if a is None or a.dtype is dtype else a.astype(dtype) for a in arrays], **numbers)
+        for old, value in zip((arrays[0], *arrays[2:]), new):
+            if old is not None:
+                old[...] = value
+
+    return work
+
+
+def _flat(arrays):
+    """The arrays as one long row each, in the same memory; None where one of them has gaps."""
+    for a in arrays:
+        if a is not None and not a.flags.c_contiguous:
+            return None
+    return [a if a is None or a.ndim == 1 else a.reshape(-1) for a in arrays]
+
+
+def _chunks(flat, size):
+    """Pieces of flat arrays, of this many elements, that belong together."""
+    if flat[0].size <= size:
+        return [flat]
+    return [[a if a is None else a[i : i + size] for a in flat] for i in range(0, flat[0].size, size)]

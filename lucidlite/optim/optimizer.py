@@ -56,6 +56,7 @@ class Optimizer:
     Attributes:
         param_groups: a list of dicts, read at every step: `optimizer.param_groups[0]["lr"] = 0.001` works at once.
         state: what is kept for each Parameter, by Parameter: `step` and arrays of its shape.
+        way: how the last update was computed: "numpy", "numba" or "cupy", threads, and why if Numba could not.
         track_updates: if True, `last_update[p]` holds after each step the "mean" and "max" of |change of p|.
     """
 
@@ -68,7 +69,7 @@ class Optimizer:
         self.checks = self.checks | {"contiguous_params": flag}
         self.defaults = {name: check(name, defaults.get(name, False)) for name, check in self.checks.items()}
         self.param_groups, self.state = [], defaultdict(dict)
-        self.track_updates, self.last_update = False, {}
+        self.track_updates, self.last_update, self.way = False, {}, ""
         self._plans = {}  # group number -> what was worked out from its hyperparameters, and what these were then
         params = _listed(params)
         if not params:
@@ -191,7 +192,7 @@ class Optimizer:
             else:
                 arrays.append(None)
         state["step"] = state.get("step", 0) + 1
-        run(arrays, self.scalars(group, state["step"], created))
+        self.way = run(arrays, self.scalars(group, state["step"], created))
         version_of(p).bump()
 
     @classmethod
