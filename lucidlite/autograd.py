@@ -235,17 +235,20 @@ def _general(this, forward):
         if options or not this.required <= len(args) <= len(this.names):
             args = this.fill(args, options)
         args += this.defaults[len(args) :]
-        values, parents, mask, found = list(args), [None] * len(args), 0, False
+        values, parents, mask, found, others = list(args), [None] * len(args), 0, False, []
         for i, x in enumerate(args):
             if isinstance(x, Tensor):
                 found, values[i], parents[i] = True, x._data, x._node
-                mask |= (x._node is not None) << i
+                if x._node is not None:
+                    mask |= 1 << i
+            elif x is not None:
+                others.append(i)
         try:
             if not found:
                 return forward(*args)
-            for i, x in enumerate(args):
-                if isinstance(x, ndarray) or (i in this.rules and x is not None and not isinstance(x, Tensor)):
-                    values[i] = backend.operand(x, this.name, this.names[i])
+            for i in others:
+                if i in this.rules or isinstance(args[i], ndarray):
+                    values[i] = backend.operand(args[i], this.name, this.names[i])
             y = forward(*values)
         except Exception as error:
             raise errors.explain(this.name, this.names, values, error) from None
