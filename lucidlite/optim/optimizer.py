@@ -148,8 +148,9 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         plans = [self._plan(i, group) for i, group in enumerate(self.param_groups)]
-        watched = [p for group in self.param_groups for p in group["params"] if self.track_updates and p.size]
-        before = [p._data.copy() for p in watched]
+        before = {}
+        if self.track_updates:
+            before = {p: p._data.copy() for group in self.param_groups for p in group["params"] if p.size}
         for group, (run, buffers, flat) in zip(self.param_groups, plans):
             alone = group["params"]
             if group["contiguous_params"]:
@@ -162,8 +163,9 @@ class Optimizer:
             for p in alone:
                 if p._grad is not None:
                     self._update(p, self.state[p], group, run, buffers)
-        moves = {p: abs(p._data - old) for p, old in zip(watched, before)}
-        self.last_update = {p: {"mean": float(move.mean()), "max": float(move.max())} for p, move in moves.items()}
+        for p, old in before.items():
+            moved = abs(p._data - old)
+            self.last_update[p] = {"mean": float(moved.mean()), "max": float(moved.max())}
         return loss
 
     def _plan(self, i, group):
