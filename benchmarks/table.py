@@ -13,7 +13,7 @@ import lucidlite
 
 from .measure import ROWS
 
-for _name in ("tiny_ops", "long_chain", "training", "imports"):  # in the order of the table
+for _name in ("tiny_ops", "long_chain", "training", "imports", "optimizers"):  # in the order of the table
     importlib.import_module("." + _name, __package__)
 
 LINE = "{:<48} {:>10} {:>10}  {:<13} {:>6}  {:>11} {:>6}  {}"
