@@ -54,18 +54,22 @@ def _check(ours, theirs):
             assert distance < 0.01, f"gradients or steps differ by {distance:.1%}, shape {b.shape}"
 
 
-def _compare(sizes, batch, seconds):
+def _compare(sizes, batch, way, contiguous, seconds):
+    lucidlite.optim.use_kernel(way)
     ways = {"torch": {}, "torch foreach": {"foreach": True}, "torch loop": {"foreach": False}}
     others = {}
     for name, options in ways.items():
-        ours, theirs = _trainer(lucidlite, sizes, batch), _trainer(torch, sizes, batch, **options)
+        ours = _trainer(lucidlite, sizes, batch, contiguous_params=contiguous)
+        theirs = _trainer(torch, sizes, batch, **options)
         _check(ours, theirs)
         others[name.replace(" ", "_")] = timed(theirs[1])
     return race(8 * seconds, timed(ours[1]), **others)
 
 
-row("training step, MLP 64-128-64-10, batch 64", 0.45)(functools.partial(_compare, *SMALL))
-row("training step, MLP 784-512-512-10, batch 128", 1.0)(functools.partial(_compare, *LARGE))
+row("training step, MLP 64-128-64-10, NumPy only", 0.45)(functools.partial(_compare, *SMALL, "numpy", False))
+row("training step, MLP 64-128-64-10, numba, contiguous")(functools.partial(_compare, *SMALL, "numba", True))
+row("training step, MLP 784-512-512-10, NumPy only", 1.0)(functools.partial(_compare, *LARGE, "numpy", False))
+row("training step, MLP 784-512-512-10, numba")(functools.partial(_compare, *LARGE, "numba", False))
 
 
 @row("peak memory of a step, MLP 784-512-512-10", 1.25)
