@@ -230,6 +230,11 @@ def zeros_like(a, dtype=None):
     return xp(a).zeros(a.shape, dtype or a.dtype)
 
 
+def empty_like(a):
+    """Memory of the shape, dtype and device of `a`, with whatever it holds."""
+    return xp(a).empty_like(a)
+
+
 def zeros(shape, like):
     """Zeros of this shape, of the dtype and device of `like`."""
     return xp(like).zeros(shape, like.dtype)
@@ -365,7 +370,7 @@ _choice, _threads, _pool = None, 1, None
 numpy.empty(16 << 20, "int8")
 
 
-def use_kernel(way=None):
+def use_kernel(way: str | None = None) -> None:
     """Choose how the optimizers' rules run on the CPU.
 
     Args:
@@ -383,7 +388,7 @@ def use_kernel(way=None):
     _choice = way
 
 
-def set_num_threads(n):
+def set_num_threads(n: int) -> None:
     """Let n threads share the update of a parameter of a million elements or more; the bits stay the same."""
     global _threads, _pool
     if not hasattr(n, "__index__") or n.__index__() < 1:
@@ -395,7 +400,7 @@ def set_num_threads(n):
     _threads, _pool = n.__index__(), ThreadPoolExecutor(n.__index__(), "lucidlite") if n > 1 else None
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """How many threads share the update of a large parameter: 1, unless `set_num_threads` changed it."""
     return _threads
 
@@ -419,7 +424,7 @@ def kernel(rule, flags):
     third of the time. `run` returns the way that it took: "numpy", "numba" or "cupy", with the number of threads if
     they are several, and with the reason if Numba was wanted and could not.
     """
-    for_module: Any = functools.cache(lambda module: _in_place(rule(module, *flags), module))
+    for_module: Any = functools.cache(lambda module: _in_place(rule, flags, module))
 
     def run(arrays, scalars):
         size, module = arrays[0].size, xp(arrays[0])
@@ -446,9 +451,13 @@ def kernel(rule, flags):
     return run
 
 
-def _in_place(update, module):
+def _in_place(rule, flags, module):
     """The function that lets a rule work on arrays and puts the result back into them."""
+    from .inplace import program  # here, because it imports this file
+
+    update = rule(module, *flags)
     last = {}  # dtype -> the scalars of the last call and what they were turned into: mostly they are the same again
+    programs = {}  # which arrays there are -> the rule as a list of NumPy calls
 
     def work(arrays, scalars):
         dtype = state_dtype(arrays[0])
@@ -457,9 +466,17 @@ def _in_place(update, module):
             # A Python float costs 0.3 us more in each ufunc call than a 0-d array of the dtype.
             numbers = {k: numpy.asarray(v, dtype) if module is numpy else dtype.type(v) for k, v in scalars.items()}
             last[dtype] = dict(scalars), numbers
-        new = update(*[a if a is None or a.dtype is dtype else a.astype(dtype) for a in arrays], **numbers)
+        wide = [a if a is None or a.dtype is dtype else a.astype(dtype) for a in arrays]
+        present = tuple([a is not None for a in arrays])
+        if present not in programs:
+            programs[present] = program(rule, flags, present, scalars) if module is numpy else None
+        if programs[present]:
+            programs[present](wide, numbers.values())
+            new = wide[0], *wide[2:]
+        else:
+            new = update(*wide, **numbers)
         for old, value in zip((arrays[0], *arrays[2:]), new):
-            if old is not None:
+            if old is not None and old is not value:
                 old[...] = value
 
     return work

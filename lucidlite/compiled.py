@@ -8,8 +8,10 @@ This module is also the `math` that a rule gets here: `maximum`, `minimum` and `
 """
 
 import functools
+import importlib
 import inspect
 import sys
+from typing import Any
 
 from . import backend
 
@@ -41,13 +43,13 @@ def _put(array, i, value): ...
 
 
 @functools.cache
-def _numba():
+def _numba() -> Any:
     """Numba, imported at the first use and told what the functions above mean."""
-    import numba
+    numba: Any = importlib.import_module("numba")
     from numba.core import types
     from numba.extending import overload
 
-    def narrow(a, b):
+    def narrow(a, b) -> Any:
         """The type of what comes out: a number in the formula, which Numba takes as 64 bits, widens nothing."""
         return min((t for t in (a, b) if isinstance(t, types.Float)), key=lambda t: t.bitwidth, default=types.float64)
 

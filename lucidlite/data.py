@@ -8,11 +8,11 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
 from . import backend, ops, random
+from .nn import checks
 from .tensor import Tensor
 
 
@@ -54,14 +54,12 @@ class TensorDataset(Dataset):
     """
 
     def __init__(self, *tensors):
-        for i, t in enumerate(tensors):
-            if not hasattr(t, "shape"):
-                raise TypeError(f"TensorDataset: {type(t).__name__} is no Tensor or array; give them as in (x, y)")
-            if not t.shape:
-                raise ValueError(f"TensorDataset: tensor {i} is 0-d; its first axis must count the samples")
-        lengths = [t.shape[0] for t in tensors]
-        if len(set(lengths)) != 1:
-            raise ValueError(f"TensorDataset: tensors of lengths {lengths}; give at least one, and all of one length")
+        if wrong := [type(t).__name__ for t in tensors if not hasattr(t, "shape")]:
+            raise TypeError(f"TensorDataset: {wrong[0]} is no Tensor or array; give them as in (x, y)")
+        shapes = [tuple(t.shape) for t in tensors]
+        if () in shapes or len({shape[:1] for shape in shapes}) != 1:
+            hint = "give at least one, and all with a first axis of one length, which counts the samples"
+            raise ValueError(f"TensorDataset: tensors of shapes {shapes}; {hint}")
         self.tensors: tuple = tuple(t if isinstance(t, Tensor) else Tensor(t) for t in tensors)
 
     def __getitem__(self, index):
@@ -80,7 +78,7 @@ class Subset(Dataset):
     """
 
     def __init__(self, dataset: Dataset, indices):
-        n = len(_dataset(dataset, "Subset"))
+        n = len(_checked(dataset))
         found = backend.array(backend.move(backend.raw(indices), "cpu"))
         if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
             raise TypeError(f"Subset: indices of {found.dtype}, shape {found.shape}; give a list of whole numbers")
@@ -105,7 +103,7 @@ class ConcatDataset(Dataset):
     """
 
     def __init__(self, datasets):
-        self.datasets = [_dataset(d, "ConcatDataset") for d in datasets]
+        self.datasets = [_checked(d) for d in datasets]
         if not self.datasets:
             raise ValueError("ConcatDataset: the list of datasets is empty; give at least one")
         self._ends = list(accumulate(map(len, self.datasets)))
@@ -119,9 +117,9 @@ class ConcatDataset(Dataset):
         return self._ends[-1]
 
 
-def _dataset(x, what):
+def _checked(x):
     if not isinstance(x, Dataset):
-        raise TypeError(f"{what}: {type(x).__name__} is no Dataset; subclass it, or use TensorDataset(x, y)")
+        raise TypeError(f"{type(x).__name__} is no Dataset; subclass it, or use TensorDataset(x, y)")
     return x
 
 
@@ -137,15 +135,15 @@ def random_split(dataset: Dataset, lengths: Any, seed: int | None = None) -> tup
     """Disjoint random Subsets that together are the dataset.
 
     Args:
-        lengths: whole numbers that add up to len(dataset), or fractions that add up to 1. Fractions of the dataset are
-            rounded down; the samples that are left go to the first subsets, one each.
+        lengths: whole numbers that add up to len(dataset), or fractions that add up to 1, which are rounded down; the
+            samples that are left go to the first subsets, one each.
         seed: for the same split at every call; without it the package's random stream decides.
 
     >>> dataset = lucidlite.data.TensorDataset(lucidlite.arange(10))
     >>> lucidlite.data.random_split(dataset, [0.75, 0.25], seed=0)
     (Subset(n=8), Subset(n=2))
     """
-    n, lengths = len(_dataset(dataset, "random_split")), list(lengths)
+    n, lengths = len(_checked(dataset)), list(lengths)
     whole = all(hasattr(x, "__index__") for x in lengths)
     if not whole and not all(isinstance(x, float) for x in lengths):
         raise TypeError(f"random_split: lengths {lengths}; give whole numbers or floats, and do not mix them")
@@ -176,24 +174,14 @@ class DataLoader:
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        collate_fn: Callable | None = None,
-        *,
-        drop_last: bool = False,
+        self, dataset, batch_size: int = 1, shuffle: bool = False, collate_fn: Any = None, *, drop_last: bool = False
     ):
-        if not len(_dataset(dataset, "DataLoader")):
+        if not len(_checked(dataset)):
             raise ValueError("DataLoader: the dataset is empty; it needs at least one sample")
-        if not hasattr(batch_size, "__index__") or isinstance(batch_size, bool):
-            raise TypeError(f"DataLoader: batch_size is {batch_size!r}; it must be a whole number")
-        if batch_size < 1:
-            raise ValueError(f"DataLoader: batch_size is {batch_size}; it must be at least 1")
         if not callable(collate_fn or collate):
             raise TypeError(f"DataLoader: collate_fn is {collate_fn!r}; it must be a function of a list of samples")
-        self.dataset, self.batch_size, self.shuffle = dataset, operator.index(batch_size), shuffle
-        self.collate_fn, self.drop_last = collate_fn, drop_last
+        self.dataset, self.batch_size = dataset, checks.whole("DataLoader: batch_size", batch_size)
+        self.shuffle, self.collate_fn, self.drop_last = shuffle, collate_fn, drop_last
 
     def __len__(self):
         n = len(self.dataset)

@@ -36,16 +36,11 @@ def save(obj: Any, path: Any) -> Any:
     int keys. Whatever has a `state_dict`, as a Module or an Optimizer, is saved as that, subclasses of dict as dicts.
 
     Args:
-        obj: any of these, nested at most 100 deep.
+        obj: any of these, nested at most 100 deep; a TypeError says where in it something else was found.
         path: the file; ".safetensors" is added to a name without a suffix.
 
     Returns:
         The path of the file, a `Path`.
-
-    Raises:
-        TypeError: anything else was found; the message says where in the object.
-        ValueError: the object contains itself, or a text that is no Unicode.
-        OSError: the file cannot be written.
 
     >>> path = lucidlite.save({"model": model, "optimizer": optimizer, "epoch": 3}, "digits")  # doctest: +SKIP
     >>> model.load_state_dict(lucidlite.load(path)["model"])  # doctest: +SKIP
@@ -102,12 +97,10 @@ def load(path: Any) -> Any:
 def _pack(x, keys, outer, arrays):
     """x, which is obj[keys[0]][keys[1]]..., in JSON's types. Its arrays go into `arrays`, `outer` has the ids above."""
     kind = type(x)
-    if x is None or kind is bool or (kind is float and math.isfinite(x)):
-        return x
-    if kind is int:
-        return x if abs(x) < 2**53 else {"int": hex(x)}  # as float64, which JSON's numbers are elsewhere, still exact
-    if kind is float:
-        return {"float": str(x)}
+    if x is None or kind is bool or (kind is float and math.isfinite(x)) or (kind is int and abs(x) < 2**53):
+        return x  # whole numbers below 2**53 are exact for readers too that know float64 only
+    if kind in (int, float):
+        return {kind.__name__: hex(x) if kind is int else str(x)}
     if kind is str:
         return _text(x, keys)
     if isinstance(x, Tensor):
@@ -118,30 +111,26 @@ def _pack(x, keys, outer, arrays):
         return {"array": _name(x, keys, arrays)}
     if isinstance(x, backend.numpy.generic):
         return {"scalar": _name(x.reshape(1), keys, arrays)}
-    return _pack_container(x, keys, outer, arrays)
-
-
-def _pack_container(x, keys, outer, arrays):
     if id(x) in outer:
         raise ValueError(f"{_place(keys)} contains itself, which cannot be saved; leave it out")
     if len(keys) >= DEPTH:
         raise ValueError(f"{_place(keys[:3])}... is nested more than {DEPTH} deep; make it flatter")
-    outer = outer | {id(x)}
+    return _pack_container(x, keys, outer | {id(x)}, arrays)
+
+
+def _pack_container(x, keys, outer, arrays):
     if hasattr(x, "state_dict"):
         return _pack(x.state_dict(), keys, outer, arrays)
     if isinstance(x, dict):
-        return {"dict": [[_key(k, keys), _pack(value, (*keys, k), outer, arrays)] for k, value in x.items()]}
+        if wrong := [key for key in x if type(key) not in (str, int)]:
+            what = f"the key {wrong[0]!r}, a {type(wrong[0]).__qualname__}"
+            raise TypeError(f"{_place(keys)} has {what}; keys can be str and int")
+        return {"dict": [[_pack(k, keys, outer, {}), _pack(v, (*keys, k), outer, arrays)] for k, v in x.items()]}
     if type(x) not in (list, tuple):
         known = "Tensors, arrays, None, bool, int, float, str, lists, tuples and dicts"
         raise TypeError(f"{_place(keys)} is a {type(x).__qualname__}, which cannot be saved; {known} can")
     items = [_pack(item, (*keys, i), outer, arrays) for i, item in enumerate(x)]
     return items if type(x) is list else {"tuple": items}
-
-
-def _key(key, keys):
-    if type(key) not in (str, int):
-        raise TypeError(f"{_place(keys)} has the key {key!r}, a {type(key).__qualname__}; keys can be str and int")
-    return _pack(key, keys, frozenset(), {})
 
 
 def _text(text, keys):
@@ -187,10 +176,8 @@ def _unpack(x, arrays):
             return arrays[name]
         case {"scalar": name}:
             return arrays[name][0]
-        case {"tensor": name, "requires_grad": wanted}:
-            return Tensor(arrays[name], wanted)
-        case {"parameter": name, "requires_grad": wanted}:
-            made = Parameter(arrays[name])
+        case {"tensor": name, "requires_grad": wanted} | {"parameter": name, "requires_grad": wanted}:
+            made = (Parameter if "parameter" in x else Tensor)(arrays[name])
             made.requires_grad = wanted
             return made
     raise ValueError(f"its structure holds {x!r}, which this version of lucidlite does not know")

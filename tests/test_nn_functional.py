@@ -143,10 +143,10 @@ FUNCTIONS = {
 
 def test_every_exported_function_has_a_row():
     assert sorted(F.__all__) == sorted(name for name in FUNCTIONS if name in F.__all__)
-    public = {
-        name for name, value in vars(F).items() if getattr(value, "__module__", None) == F.__name__ and name[0] != "_"
-    }
-    assert public <= set(F.__all__)
+    assert set(F.__all__) <= vars(F).keys()
+    for module in (nn.activations, nn.basic, nn.losses):
+        own = {name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
+        assert {name for name in own if name.islower() and name[0] != "_"} <= set(F.__all__)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -495,75 +495,87 @@ REFUSALS = {
         lambda: F.linear(x32, make(np.ones((4, 2))), make([1.0])), ValueError, r"linear: bias \(1,\) .* \(4, 2\)",
     ),
     "Linear, in_features": (lambda: nn.Linear(0, 2), ValueError, "Linear: in_features is 0"),
-    "Linear, out_features": (lambda: nn.Linear(2, 2.0), TypeError, "Linear: out_features is 2.0, a float"),
+    "Linear, out_features": (
+        lambda: nn.Linear(2, 2.0),
+        TypeError, "Linear: out_features is 2.0; it must be a whole number >= 1",
+    ),
     "Linear, bias": (lambda: nn.Linear(2, 2, bias=3), TypeError, "Linear: bias is 3"),
     "dropout, 1": (lambda: F.dropout(x32, 1.0), ValueError, r"dropout: p is 1.0; it must be a number in \[0, 1\)"),
     "dropout, nan": (lambda: nn.Dropout(math.nan), ValueError, "Dropout: p is nan"),
-    "dropout, text": (lambda: nn.Dropout("0.5"), TypeError, "Dropout: p is '0.5', a str"),
+    "dropout, text": (lambda: nn.Dropout("0.5"), TypeError, "Dropout: p is '0.5'; it must be a number"),
     "dropout, integers": (lambda: F.dropout(make([1, 2])), TypeError, "dropout: input_ is int64; .*float32"),
-    "leaky_relu": (lambda: F.leaky_relu(x32, 1.5), ValueError, r"leaky_relu: negative_slope is 1.5; .*\[0, 1\]"),
+    "leaky_relu": (lambda: F.leaky_relu(x32, 1.5), ValueError, r"leaky_relu: .*negative_slope is 1.5; .*\[0, 1\]"),
     "LeakyReLU, 2": (lambda: nn.LeakyReLU(2), ValueError, r"LeakyReLU: negative_slope is 2; .*\[0, 1\]"),
     "LeakyReLU": (lambda: nn.LeakyReLU(-0.1), ValueError, "LeakyReLU: negative_slope is -0.1"),
     "ELU": (lambda: nn.ELU(-1), ValueError, "ELU: alpha is -1"),
-    "gelu": (lambda: F.gelu(x32, True), ValueError, "gelu: approximate is True; it must be one of 'none', 'tanh'"),
+    "gelu": (lambda: F.gelu(x32, True), ValueError, "gelu: .*approximate is True; it must be one of 'none', 'tanh'"),
     "GELU": (lambda: nn.GELU("erf"), ValueError, "GELU: approximate is 'erf'"),
-    "softplus": (lambda: F.softplus(x32, 0), ValueError, "softplus: beta is 0; it must be a number > 0"),
+    "softplus": (lambda: F.softplus(x32, 0), ValueError, r"softplus: .*beta is 0; it must be a number in \(0, inf\)"),
     "Softplus": (lambda: nn.Softplus(0), ValueError, r"Softplus: beta is 0; it must be a number in \(0, inf\)"),
     "softmax, axis": (lambda: F.softmax(x32, 2), (ValueError, IndexError), r"softmax: input_ \(3, 2\) .*axis 2"),
     "loss, reduction": (
-        lambda: F.mse_loss(x32, x32, "avg"), ValueError, "mse_loss: reduction is 'avg'; .* 'mean', 'sum', 'none'",
+        lambda: F.mse_loss(x32, x32, "avg"), ValueError, "mse_loss: .*reduction is 'avg'; .* 'mean', 'sum', 'none'",
     ),
     "loss, reduction None": (
-        lambda: F.cross_entropy(x32, [0, 1, 0], reduction=None), ValueError, "cross_entropy: reduction is None",
+        lambda: F.cross_entropy(x32, [0, 1, 0], reduction=None),
+        ValueError, "cross_entropy: .*reduction is None; it must be one of",
     ),
     "Loss, reduction": (lambda: nn.L1Loss("max"), ValueError, "L1Loss: reduction is 'max'"),
-    "loss, input": (lambda: F.mse_loss([1.0], [1.0]), TypeError, "mse_loss: input_ is a list; it must be a Tensor"),
+    "loss, input": (lambda: F.mse_loss([1.0], [1.0]), TypeError, r"mse_loss: input_=\[1.0\], .*takes Tensors"),
     "mse, shapes": (
         lambda: F.mse_loss(make(np.ones((8, 1))), make(np.ones(8))),
-        ValueError, r"mse_loss: .*\(8, 1\) and target \(8,\); .*equal",
+        ValueError, r"mse_loss: input_ \(8, 1\) .*target \(8,\) .*shapes .*differ; reshape",
     ),
     "l1, shapes": (
-        lambda: F.l1_loss(x32, make(np.ones((1, 2)))), ValueError, r"l1_loss: .*\(3, 2\) and target \(1, 2\)",
+        lambda: F.l1_loss(x32, make(np.ones((1, 2)))), ValueError, r"l1_loss: .*shapes \(3, 2\) and \(1, 2\) differ",
     ),
-    "huber, shapes": (lambda: F.huber_loss(x32, 1.0), ValueError, r"huber_loss: .*\(3, 2\) and target \(\)"),
-    "huber, delta": (lambda: F.huber_loss(x32, x32, 0.0), ValueError, r"huber_loss: delta is 0.0; .*\(0, inf\)"),
-    "huber, delta named sum": (lambda: F.huber_loss(x32, x32, "sum"), TypeError, "huber_loss: delta is 'sum', a str"),
+    "huber, shapes": (
+        lambda: F.huber_loss(x32, 1.0),
+        ValueError, r"huber_loss: .*target=1.0: shapes \(3, 2\) and \(\) differ",
+    ),
+    "huber, delta": (lambda: F.huber_loss(x32, x32, 0.0), ValueError, r"huber_loss: .*delta is 0.0; .*\(0, inf\)"),
+    "huber, delta named sum": (
+        lambda: F.huber_loss(x32, x32, "sum"),
+        TypeError, "huber_loss: .*delta is 'sum'; it must be a number",
+    ),
     "HuberLoss": (lambda: nn.HuberLoss(delta=-1), ValueError, "HuberLoss: delta is -1"),
-    "bce, shapes": (lambda: F.binary_cross_entropy(x32, make([1.0])), ValueError, r"\(3, 2\) and target \(1,\)"),
+    "bce, shapes": (lambda: F.binary_cross_entropy(x32, make([1.0])), ValueError, r"shapes \(3, 2\) and \(1,\) differ"),
     "bce, no probability": (
         lambda: F.binary_cross_entropy(make([0.5, 1.5]), [1.0, 0.0]),
         ValueError, r"from 0.5 to 1.5, .*\[0, 1\]; take .*with_logits",
     ),
     "bce, nan": (lambda: F.binary_cross_entropy(make([math.nan]), [1.0]), ValueError, "from nan to nan"),
     "bce, weight": (
-        lambda: F.binary_cross_entropy(x32, x32, [1.0] * 3), ValueError, r"weight has shape \(3,\), .* \(3, 2\)",
+        lambda: F.binary_cross_entropy(x32, x32, [1.0] * 3),
+        ValueError, r"weight \(3,\) does not broadcast to losses of shape \(3, 2\)",
     ),
     "logits, pos_weight": (
         lambda: F.binary_cross_entropy_with_logits(x32, x32, pos_weight=make(np.ones((1, 3, 2)))),
-        ValueError, r"pos_weight has shape \(1, 3, 2\)",
+        ValueError, r"pos_weight \(1, 3, 2\) does not broadcast",
     ),
     "labels, too great": (
         lambda: F.cross_entropy(x32, [0, 1, 2]),
-        ValueError, "cross_entropy: target holds the label 2; the 2 classes are 0 to 1; .*=2",
+        ValueError, "cross_entropy: .*there is a label 2, but the 2 classes are 0 to 1; .*=2",
     ),
     "labels, negative": (
         lambda: F.nll_loss(x32, [0, -100, 1]),
-        ValueError, "nll_loss: target holds the label -100; .*ignore_index=-100 would",
+        ValueError, "nll_loss: .*there is a label -100, .*ignore_index=-100 would",
     ),
-    "labels, 0-d": (lambda: F.cross_entropy(make([1.0, 2.0]), 5), ValueError, "label 5; the 2 classes"),
+    "labels, 0-d": (lambda: F.cross_entropy(make([1.0, 2.0]), 5), ValueError, "label 5, but the 2 classes"),
     "labels, floats": (
         lambda: F.cross_entropy(x32, [0.0, 1.0, 0.0]),
-        TypeError, r"cross_entropy: target is float32; .*astype\('int64'\); .*argmax",
+        TypeError, r"cross_entropy: .*the labels are float32, .*astype\('int64'\); .*argmax",
     ),
-    "labels, bools": (lambda: F.cross_entropy(x32, [True, False, True]), TypeError, "target is bool"),
+    "labels, bools": (lambda: F.cross_entropy(x32, [True, False, True]), TypeError, "the labels are bool"),
     "labels, shape": (
-        lambda: F.cross_entropy(x32, [0, 1]), ValueError, r"cross_entropy: input_ has shape \(3, 2\) and target \(2,\)",
+        lambda: F.cross_entropy(x32, [0, 1]),
+        ValueError, r"cross_entropy: .*predictions \(3, 2\) and labels \(2,\) do not go",
     ),
     "labels, one-hot": (
         lambda: F.nll_loss(x32, make(np.ones((3, 2), int))),
-        ValueError, r"input_ has shape \(3, 2\) and target \(3, 2\)",
+        ValueError, r"predictions \(3, 2\) and labels \(3, 2\) do not go together",
     ),
-    "labels, 0-d input": (lambda: F.cross_entropy(make(1.0), 0), ValueError, r"input_ has shape \(\)"),
+    "labels, 0-d input": (lambda: F.cross_entropy(make(1.0), 0), ValueError, r"predictions \(\) and labels \(\)"),
     "labels, all ignored": (
         lambda: F.cross_entropy(x32, [7, 7, 7], ignore_index=7), ValueError, "weigh 0 together, .*reduction='sum'",
     ),
@@ -571,9 +583,9 @@ REFUSALS = {
     "class weight": (
         lambda: F.cross_entropy(x32, [0, 1, 0], [1.0]), ValueError, r"weight has shape \(1,\); .*each of 2 classes",
     ),
-    "one_hot, floats": (lambda: F.one_hot(make([0.5])), TypeError, "one_hot: input_ is float32"),
+    "one_hot, floats": (lambda: F.one_hot(make([0.5])), TypeError, "one_hot: .*the labels are float32"),
     "one_hot, too great": (
-        lambda: F.one_hot(make([3]), 3), ValueError, "one_hot: target holds the label 3; the 3 classes",
+        lambda: F.one_hot(make([3]), 3), ValueError, "one_hot: .*there is a label 3, but the 3 classes",
     ),
     "one_hot, negative": (lambda: F.one_hot(make([-1, 2])), ValueError, "label -1"),
     "one_hot, nothing": (lambda: F.one_hot(make(np.zeros(0, int))), ValueError, "give num_classes"),

@@ -1,8 +1,20 @@
-"""Activations as layers: what stands between linear maps, so that they do not collapse into one. All keep the shape."""
+"""Activations: what stands between linear maps, so that they do not collapse into one. All keep the shape.
 
+Each is a function, and below it a layer that keeps the function's options. Where several ops would be slow or would
+overflow, they are one op with a rule of its own.
+"""
+
+import math
+
+from ..autograd import defgrad, op
+from ..backend import xp
+from ..errors import composed
+from ..ops import erf, exp, maximum, relu, sigmoid, sign, tanh, where
 from . import checks
-from . import functional as F
+from .basic import FunctionLayer
 from .module import Module
+
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 class ReLU(Module):
@@ -17,74 +29,7 @@ class ReLU(Module):
     """
 
     def forward(self, input_):
-        return F.relu(input_)  # (1)
-
-
-class LeakyReLU(Module):
-    """`functional.leaky_relu`: lets a little of the negative side through, so that no unit is ever without a gradient.
-
-    >>> nn.LeakyReLU(0.1)(lucidlite.tensor([-1.0, 2.0]))
-    Tensor([-0.1,  2. ])
-    """
-
-    def __init__(self, negative_slope=0.01):
-        super().__init__()
-        self.negative_slope = checks.number("LeakyReLU: negative_slope", negative_slope, 0, 1)
-
-    def forward(self, input_):
-        return F.leaky_relu(input_, self.negative_slope)
-
-
-class ELU(Module):
-    """`functional.elu`: smoothly approaches -alpha on the negative side.
-
-    >>> nn.ELU()(lucidlite.tensor([-100.0, 2.0]))
-    Tensor([-1.,  2.])
-    """
-
-    def __init__(self, alpha=1.0):
-        super().__init__()
-        self.alpha = checks.number("ELU: alpha", alpha)
-
-    def forward(self, input_):
-        return F.elu(input_, self.alpha)
-
-
-class SELU(Module):
-    """`functional.selu`: an ELU scaled so that mean 0 and variance 1 stay so from layer to layer.
-
-    >>> nn.SELU()(lucidlite.tensor([1.0]))
-    Tensor([1.050701])
-    """
-
-    def forward(self, input_):
-        return F.selu(input_)
-
-
-class GELU(Module):
-    """`functional.gelu`: x times the probability that a standard normal number lies below x.
-
-    >>> nn.GELU()(lucidlite.tensor([0.0, 100.0]))
-    Tensor([  0., 100.])
-    """
-
-    def __init__(self, approximate="none"):
-        super().__init__()
-        self.approximate = checks.choice("GELU: approximate", approximate, ("none", "tanh"))
-
-    def forward(self, input_):
-        return F.gelu(input_, self.approximate)
-
-
-class SiLU(Module):
-    """`functional.silu`, also called swish: x times its sigmoid.
-
-    >>> nn.SiLU()(lucidlite.tensor([0.0, 100.0]))
-    Tensor([  0., 100.])
-    """
-
-    def forward(self, input_):
-        return F.silu(input_)
+        return relu(input_)  # (1)
 
 
 class Sigmoid(Module):
@@ -99,7 +44,7 @@ class Sigmoid(Module):
     """
 
     def forward(self, input_):
-        return F.sigmoid(input_)  # (1)
+        return sigmoid(input_)  # (1)
 
 
 class Tanh(Module):
@@ -108,67 +53,218 @@ class Tanh(Module):
         (1)  y = \frac{e^x - e^{-x}}{e^x + e^{-x}}
 
     where x is `input_`.
-
-    >>> nn.Tanh()(lucidlite.tensor([0.0, 100.0]))
-    Tensor([0., 1.])
     """
 
     def forward(self, input_):
-        return F.tanh(input_)  # (1)
+        return tanh(input_)  # (1)
 
 
-class Softmax(Module):
-    """`functional.softmax`: positive numbers that add up to 1 along an axis.
+@op
+def leaky_relu(input_, negative_slope=0.01):
+    r"""A ReLU whose negative side has a slope in [0, 1], which is also the derivative at 0.
 
-    >>> nn.Softmax()(lucidlite.tensor([[1.0, 1.0], [0.0, 1000.0]]))
+        (1)  y = \max(x, s x)
+
+    where x is `input_` and s is `negative_slope`.
+
+    >>> nn.LeakyReLU(0.1)(lucidlite.tensor([-1.0, 2.0]))
+    Tensor([-0.1,  2. ])
+    """
+    checks.option("negative_slope", negative_slope)
+    return xp(input_).maximum(input_, negative_slope * input_)  # (1)
+
+
+defgrad(leaky_relu, input_=lambda g, input_, negative_slope: g * maximum(sign(input_), negative_slope))
+
+
+class LeakyReLU(FunctionLayer):
+    """`functional.leaky_relu`: no unit is ever without a gradient."""
+
+    def __init__(self, negative_slope=0.01):
+        super().__init__(leaky_relu, negative_slope=negative_slope)
+
+
+@op
+def elu(input_, alpha=1.0):
+    r"""Exponential linear unit, which smoothly approaches -alpha on the negative side.
+
+        (1)  y = \max(x, 0) + α (e^{\min(x, 0)} - 1)
+
+    where x is `input_`.
+    """
+    lib = xp(input_)
+    return lib.maximum(input_, 0) + alpha * lib.expm1(lib.minimum(input_, 0))  # (1)
+
+
+defgrad(elu, input_=lambda g, input_, y, alpha: where(input_ > 0, g, g * (y + alpha)))
+
+
+class ELU(FunctionLayer):
+    """`functional.elu`."""
+
+    def __init__(self, alpha=1.0):
+        super().__init__(elu, alpha=alpha)
+
+
+@composed
+def selu(a):
+    r"""Scaled ELU, which keeps mean 0 and variance 1 from layer to layer.
+
+        (1)  y = λ (\max(a, 0) + α (e^{\min(a, 0)} - 1))
+
+    where λ is `SELU_SCALE`, 1.0507, and α is `SELU_ALPHA`, 1.6733.
+
+    Source: Klambauer et al., Self-Normalizing Neural Networks, 2017, eq. 2.
+    """
+    return SELU_SCALE * elu(a, SELU_ALPHA)  # (1)
+
+
+class SELU(FunctionLayer):
+    """`functional.selu`."""
+
+    def __init__(self):
+        super().__init__(selu)
+
+
+@composed
+def gelu(input_, approximate="none"):
+    r"""Gaussian error linear unit: x times Φ, the probability that a standard normal number lies below x.
+
+        (1)  Φ = \frac{1 + \operatorname{erf}(\frac{x}{\sqrt{2}})}{2}                          if approximate is "none"
+        (2)  Φ = \frac{1 + \tanh(\sqrt{\frac{2}{π}} (x + 0.044715 x^3))}{2}                    if approximate is "tanh"
+        (3)  y = x Φ
+
+    where x is `input_` and Φ is `phi`.
+
+    Source: Hendrycks and Gimpel, Gaussian Error Linear Units, 2016, section 2.
+    """
+    if checks.option("approximate", approximate) == "none":
+        phi = (1 + erf(input_ / math.sqrt(2))) / 2  # (1)
+    else:
+        phi = (1 + tanh(math.sqrt(2 / math.pi) * (input_ + 0.044715 * input_**3))) / 2  # (2)
+    return input_ * phi  # (3)
+
+
+class GELU(FunctionLayer):
+    """`functional.gelu`."""
+
+    def __init__(self, approximate="none"):
+        super().__init__(gelu, approximate=approximate)
+
+
+@composed
+def silu(a):
+    r"""Sigmoid linear unit, also called swish.
+
+    (1)  y = \frac{a}{1 + e^{-a}}
+    """
+    return a * sigmoid(a)  # (1)
+
+
+class SiLU(FunctionLayer):
+    """`functional.silu`."""
+
+    def __init__(self):
+        super().__init__(silu)
+
+
+@op
+def softplus(input_, beta=1.0):
+    r"""A smooth ReLU, the sharper the greater beta is; it cannot overflow, so PyTorch's `threshold` is not needed.
+
+        (1)  z = β x
+        (2)  y = \frac{\log(1 + e^z)}{β}
+
+    where x is `input_`, and β is `beta`, a number > 0.
+
+    >>> nn.Softplus()(lucidlite.tensor([0.0, 1000.0]))
+    Tensor([6.931472e-01, 1.000000e+03])
+    """
+    checks.option("beta", beta)
+    lib = xp(input_)
+    z = beta * input_  # (1)
+    return (lib.maximum(z, 0) + lib.log1p(lib.exp(-lib.abs(z)))) / beta  # (2)
+
+
+defgrad(softplus, input_=lambda g, input_, beta: g * sigmoid(beta * input_))
+
+
+class Softplus(FunctionLayer):
+    """`functional.softplus`."""
+
+    def __init__(self, beta=1.0):
+        super().__init__(softplus, beta=beta)
+
+
+@composed
+def mish(a):
+    r"""A self-gated activation.
+
+        (1)  y = a \tanh(\log(1 + e^a))
+
+    Source: Misra, Mish: A Self Regularized Non-Monotonic Activation Function, 2019, eq. 1.
+    """
+    return a * tanh(softplus(a))  # (1)
+
+
+class Mish(FunctionLayer):
+    """`functional.mish`."""
+
+    def __init__(self):
+        super().__init__(mish)
+
+
+@op
+def softmax(input_, axis=-1):
+    r"""Positive numbers that add up to 1 along an axis; shifted by the maximum so that nothing overflows.
+
+        (1)  z_i = e^{x_i - \max_j x_j}
+        (2)  y_i = \frac{z_i}{\sum_j z_j}
+
+    where x is `input_`, and i and j run along the axis.
+
+    >>> nn.functional.softmax(lucidlite.tensor([[1.0, 1.0], [0.0, 1000.0]]))
     Tensor([[0.5, 0.5],
             [0. , 1. ]])
     """
-
-    def __init__(self, axis=-1):
-        super().__init__()
-        self.axis = axis
-
-    def forward(self, input_):
-        return F.softmax(input_, self.axis)
+    z = xp(input_).exp(input_ - input_.max(axis=axis, keepdims=True))  # (1)
+    return z / z.sum(axis=axis, keepdims=True)  # (2)
 
 
-class LogSoftmax(Module):
-    """`functional.log_softmax`: the logarithms of softmax, finite where softmax itself is 0.
+@op
+def log_softmax(input_, axis=-1):
+    r"""The logarithm of softmax, finite where that is 0.
 
-    >>> nn.LogSoftmax()(lucidlite.tensor([0.0, 1000.0]))
+        (1)  z_i = x_i - \max_j x_j
+        (2)  y_i = z_i - \log \sum_j e^{z_j}
+
+    where x is `input_`, and i and j run along the axis.
+
+    >>> nn.functional.log_softmax(lucidlite.tensor([0.0, 1000.0]))
     Tensor([-1000.,     0.])
     """
+    z = input_ - input_.max(axis=axis, keepdims=True)  # (1)
+    return z - xp(z).log(xp(z).exp(z).sum(axis=axis, keepdims=True))  # (2)
+
+
+def _softmax_rule(g, y, axis):
+    g = g * y
+    return g - y * g.sum(axis=axis, keepdims=True)
+
+
+defgrad(softmax, input_=_softmax_rule)
+defgrad(log_softmax, input_=lambda g, y, axis: g - exp(y) * g.sum(axis=axis, keepdims=True))
+
+
+class Softmax(FunctionLayer):
+    """`functional.softmax`."""
 
     def __init__(self, axis=-1):
-        super().__init__()
-        self.axis = axis
-
-    def forward(self, input_):
-        return F.log_softmax(input_, self.axis)
+        super().__init__(softmax, axis=axis)
 
 
-class Softplus(Module):
-    """`functional.softplus`: a smooth ReLU, the sharper the greater beta is.
+class LogSoftmax(FunctionLayer):
+    """`functional.log_softmax`."""
 
-    >>> nn.Softplus()(lucidlite.tensor([0.0, 100.0]))
-    Tensor([  0.6931472, 100.       ])
-    """
-
-    def __init__(self, beta=1.0):
-        super().__init__()
-        self.beta = checks.number("Softplus: beta", beta, 0, ends="()")
-
-    def forward(self, input_):
-        return F.softplus(input_, self.beta)
-
-
-class Mish(Module):
-    """`functional.mish`: x times tanh(softplus(x)).
-
-    >>> nn.Mish()(lucidlite.tensor([0.0, 100.0]))
-    Tensor([  0., 100.])
-    """
-
-    def forward(self, input_):
-        return F.mish(input_)
+    def __init__(self, axis=-1):
+        super().__init__(log_softmax, axis=axis)

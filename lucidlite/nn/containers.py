@@ -1,6 +1,5 @@
 """Containers: modules that hold other modules in a row, in a list or by name, so that their parameters are found."""
 
-import operator
 from collections.abc import Mapping, MutableMapping, MutableSequence
 from typing import Any
 
@@ -8,40 +7,24 @@ from .module import Module
 
 
 def _checked(owner, name, module):
-    if isinstance(module, Module):
-        return module
-    found = f"{type(owner).__name__}: {name!r} is {module!r}, a {type(module).__name__}"
-    raise TypeError(f"{found}; it must be a Module, such as nn.ReLU() with its parentheses; a list goes in as *modules")
+    if not isinstance(module, Module):
+        found = f"{type(owner).__name__}: {name!r} is {module!r}, a {type(module).__name__}"
+        hint = "it must be a Module, such as nn.ReLU() with its parentheses; a list goes in as *modules"
+        raise TypeError(f"{found}; {hint}")
+    return module
 
 
-class _Row(Module, MutableSequence):
-    """Modules that are counted: attributes "0", "1", ... in order."""
+class ModuleList(Module, MutableSequence):
+    """A list of modules, attributes "0", "1", ..., for a forward that calls them itself.
 
-    def __init__(self, named):
+    >>> layers = nn.ModuleList([nn.Linear(2, 2) for _ in range(3)])
+    >>> len(layers), layers.count_parameters()
+    (3, 18)
+    """
+
+    def __init__(self, modules=()):
         super().__init__()
-        self._fill(dict(named))
-
-    def _fill(self, named):
-        """Hold these modules, by name, and no others."""
-        for name, module in named.items():
-            self._check_name(name, _checked(self, name, module))
-        for name, _ in self._own(Module):
-            delattr(self, name)
-        for name, module in named.items():
-            self.add_module(name, module)
-
-    def _recount(self, named):
-        """Hold these (name, module) pairs; names that are numbers are counted anew, others stay."""
-        self._fill({str(i) if name.isdecimal() else name: module for i, (name, module) in enumerate(named)})
-
-    def _place(self, index):
-        """The index counted from 0."""
-        place, length = operator.index(index), len(self)
-        if not -length <= place < length:
-            raise IndexError(
-                f"index {place} is out of range; this {type(self).__name__} has {length} modules, from 0 on"
-            )
-        return place % length
+        self.extend(modules or ())
 
     def __len__(self):
         return len(self._own(Module))
@@ -49,27 +32,44 @@ class _Row(Module, MutableSequence):
     def __iter__(self):
         return iter([module for _, module in self._own(Module)])
 
+    def _find(self, index):
+        """The (name, module) at an index; a list of them for a slice."""
+        try:
+            return self._own(Module)[index]
+        except IndexError:
+            what = f"this {type(self).__name__} has {len(self)} modules, from 0 on"
+            raise IndexError(f"index {index} is out of range; {what}") from None
+
+    def __getitem__(self, index):
+        found = self._find(index)
+        return ModuleList(module for _, module in found) if isinstance(index, slice) else found[1]
+
     def __setitem__(self, index, module):
-        name = self._own(Module)[self._place(index)][0]
+        name, _ = self._find(index)
         self.add_module(name, _checked(self, name, module))
 
     def __delitem__(self, index):
         named = self._own(Module)
-        del named[index if isinstance(index, slice) else self._place(index)]
-        self._recount(named)
+        self._find(index)  # an IndexError says how many there are
+        del named[index]
+        self._put(0, named)
 
     def insert(self, index, value):
         """Add a module before the one at this index."""
-        named = self._own(Module)
-        named.insert(operator.index(index), ("0", value))
-        self._recount(named)
+        start = slice(index, None).indices(len(self))[0]
+        self._check_name("0", _checked(self, str(start), value))
+        self._put(start, [("0", value), *self._own(Module)[start:]])
+
+    def _put(self, start, named):
+        """Replace what is there from `start` on by these pairs; names that are numbers are counted anew."""
+        for name, _ in self._own(Module)[start:]:
+            delattr(self, name)
+        for i, (name, module) in enumerate(named, start):
+            self.add_module(str(i) if name.isdecimal() else name, module)
 
 
-class Sequential(_Row):
-    """Modules one behind the other: each gets what the one before it returns.
-
-    Args:
-        modules: Modules, which are counted from "0", or one dict of names and Modules.
+class Sequential(ModuleList):
+    """Modules one behind the other, or one dict of names and modules: each gets what the one before it returns.
 
     A slice is a Sequential of the same modules, under the same names.
 
@@ -86,36 +86,20 @@ class Sequential(_Row):
     """
 
     def __init__(self, *modules: Any):
-        one_dict = len(modules) == 1 and isinstance(modules[0], Mapping)
-        super().__init__(modules[0] if one_dict else ((str(i), module) for i, module in enumerate(modules)))
+        named = len(modules) == 1 and isinstance(modules[0], Mapping)
+        super().__init__(() if named else modules)
+        for name, module in modules[0].items() if named else ():
+            self.add_module(name, _checked(self, name, module))
+
+    def __getitem__(self, index):
+        found = self._find(index)
+        return Sequential(dict(found)) if isinstance(index, slice) else found[1]
 
     def forward(self, input_):
         """The input through all modules in order."""
         for module in self:
             input_ = module(input_)
         return input_
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return Sequential(dict(self._own(Module)[index]))
-        return self._own(Module)[self._place(index)][1]
-
-
-class ModuleList(_Row):
-    """A list of modules, for a forward that calls them itself.
-
-    >>> layers = nn.ModuleList([nn.Linear(2, 2) for _ in range(3)])
-    >>> len(layers), layers.count_parameters()
-    (3, 18)
-    """
-
-    def __init__(self, modules=()):
-        super().__init__((str(i), module) for i, module in enumerate(modules or ()))
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return ModuleList(module for _, module in self._own(Module)[index])
-        return self._own(Module)[self._place(index)][1]
 
 
 class ModuleDict(Module, MutableMapping):
@@ -126,15 +110,18 @@ class ModuleDict(Module, MutableMapping):
     (1, 2)
     """
 
+    __eq__: Any = Module.__eq__  # as every Module, and not as other dicts
+    __hash__: Any = Module.__hash__
+
     def __init__(self, modules=None):
         super().__init__()
         self.update(modules or {})
 
     def __getitem__(self, key):
-        module = vars(self).get(key)
-        if not isinstance(module, Module):
-            raise KeyError(f"there is no module {key!r}; the keys are {list(self)}")
-        return module
+        named = dict(self._own(Module))
+        if key not in named:
+            raise KeyError(f"there is no module {key!r}; the keys are {list(named)}")
+        return named[key]
 
     def __setitem__(self, key, module):
         self.add_module(key, _checked(self, key, module))
@@ -148,9 +135,3 @@ class ModuleDict(Module, MutableMapping):
 
     def __iter__(self):
         return iter([name for name, _ in self._own(Module)])
-
-    def __eq__(self, other):  # as every Module, and not as other dicts
-        return self is other
-
-    def __hash__(self):
-        return id(self)

@@ -11,12 +11,14 @@ Parameter([[ 0.33548626, -0.56390506, -1.1243806 ]])
 import math
 
 from .. import backend
+from ..errors import composed
 from ..grad_mode import no_grad
 from ..random import generator
 from ..tensor import Tensor
 from . import checks
 
 
+@composed
 def uniform(tensor, a=0.0, b=1.0):
     """Numbers from a to b, each equally likely.
 
@@ -24,12 +26,13 @@ def uniform(tensor, a=0.0, b=1.0):
 
     where w is `values`, and u is uniform in [0, 1).
     """
-    a, b = checks.number("uniform: a", a, -math.inf, ends="()"), checks.number("uniform: b", b, a, ends="[)")
-    u = generator().random(_shape("uniform", tensor))
+    a, b = checks.number("a", a, -math.inf, ends="()"), checks.number("b", b, a, ends="[)")
+    u = generator().random(_shape(tensor))
     values = a + (b - a) * u  # (1)
     return _fill(tensor, values)
 
 
+@composed
 def normal(tensor, mean=0.0, std=1.0):
     """Normally distributed numbers.
 
@@ -37,16 +40,17 @@ def normal(tensor, mean=0.0, std=1.0):
 
     where w is `values`, μ is `mean`, σ is `std`, and z is standard normal.
     """
-    mean, std = checks.number("normal: mean", mean, -math.inf, ends="()"), checks.number("normal: std", std, ends="[)")
-    z = generator().standard_normal(_shape("normal", tensor))
+    mean, std = checks.number("mean", mean, -math.inf, ends="()"), checks.number("std", std, ends="[)")
+    z = generator().standard_normal(_shape(tensor))
     values = mean + std * z  # (1)
     return _fill(tensor, values)
 
 
+@composed
 def constant(tensor, val):
     """The same number everywhere."""
-    _shape("constant", tensor)
-    return _fill(tensor, checks.number("constant: val", val, -math.inf))
+    _shape(tensor)
+    return _fill(tensor, checks.number("val", val, -math.inf))
 
 
 def zeros(tensor):
@@ -59,6 +63,7 @@ def ones(tensor):
     return constant(tensor, 1.0)
 
 
+@composed
 def xavier_uniform(tensor, gain=1.0):
     r"""Uniform numbers between -b and b that keep the variance both ways, for tanh and sigmoid.
 
@@ -68,11 +73,12 @@ def xavier_uniform(tensor, gain=1.0):
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, eq. 16.
     """
-    fan_in, fan_out = _fans("xavier_uniform", tensor)
+    fan_in, fan_out = _fans(tensor).values()
     bound = gain * math.sqrt(6 / (fan_in + fan_out))  # (1)
     return uniform(tensor, -bound, bound)
 
 
+@composed
 def xavier_normal(tensor, gain=1.0):
     r"""Normal numbers with the variance of `xavier_uniform`.
 
@@ -80,11 +86,12 @@ def xavier_normal(tensor, gain=1.0):
 
     where σ is `std`, γ is `gain`, m is `fan_in` and n is `fan_out`.
     """
-    fan_in, fan_out = _fans("xavier_normal", tensor)
+    fan_in, fan_out = _fans(tensor).values()
     std = gain * math.sqrt(2 / (fan_in + fan_out))  # (1)
     return normal(tensor, 0.0, std)
 
 
+@composed
 def kaiming_uniform(tensor, mode="fan_in", a=0.0):
     r"""Uniform numbers between -b and b that keep the variance through ReLU, or through a leaky ReLU of slope a.
 
@@ -94,11 +101,12 @@ def kaiming_uniform(tensor, mode="fan_in", a=0.0):
 
     Source: He, Zhang, Ren and Sun, Delving Deep into Rectifiers, 2015, eq. 10 and 14.
     """
-    fan = _fan("kaiming_uniform", tensor, mode)
+    fan = _fans(tensor)[checks.option("mode", mode)]
     bound = math.sqrt(6 / ((1 + a**2) * fan))  # (1)
     return uniform(tensor, -bound, bound)
 
 
+@composed
 def kaiming_normal(tensor, mode="fan_in", a=0.0):
     r"""Normal numbers with the variance of `kaiming_uniform`.
 
@@ -106,37 +114,27 @@ def kaiming_normal(tensor, mode="fan_in", a=0.0):
 
     where σ is `std` and n is `fan`.
     """
-    fan = _fan("kaiming_normal", tensor, mode)
+    fan = _fans(tensor)[checks.option("mode", mode)]
     std = math.sqrt(2 / ((1 + a**2) * fan))  # (1)
     return normal(tensor, 0.0, std)
 
 
-def _shape(name, tensor):
+def _shape(tensor):
     if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
-        found = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise TypeError(
-            f"{name} fills a floating Tensor, not a {found}; make one with nn.Parameter(...) or lucidlite.tensor(...)"
-        )
+        raise TypeError("it is no floating Tensor; make one with nn.Parameter(...) or lucidlite.tensor(...)")
     return tensor.shape
 
 
+def _fans(tensor):
+    shape = _shape(tensor)
+    if len(shape) < 2 or not tensor.size:
+        raise ValueError("it has no fan_in and fan_out; a weight is (out, in) or (out, in, *kernel)")
+    kernel = math.prod(shape[2:])
+    return {"fan_in": shape[1] * kernel, "fan_out": shape[0] * kernel}
+
+
+@no_grad()
 def _fill(tensor, values):
     """Write through the tensor, so that its version counter sees it."""
-    with no_grad():
-        tensor[...] = backend.move(values.astype(tensor.dtype), tensor.device) if hasattr(values, "astype") else values
+    tensor[...] = backend.move(values.astype(tensor.dtype), tensor.device) if hasattr(values, "astype") else values
     return tensor
-
-
-def _fans(name, tensor):
-    """(fan_in, fan_out) of a weight (out, in, *kernel)."""
-    shape = _shape(name, tensor)
-    if len(shape) < 2 or not tensor.size:
-        raise ValueError(
-            f"{name}: shape {shape} has no fan_in and fan_out; it takes a weight (out, in) or (out, in, *kernel)"
-        )
-    kernel = math.prod(shape[2:])
-    return shape[1] * kernel, shape[0] * kernel
-
-
-def _fan(name, tensor, mode):
-    return _fans(name, tensor)[("fan_in", "fan_out").index(checks.choice(f"{name}: mode", mode, ("fan_in", "fan_out")))]

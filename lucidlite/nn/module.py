@@ -11,7 +11,7 @@ from ..autograd import version_of
 from ..tensor import Parameter, Tensor
 from . import checks
 
-OWN = ("training", "_buffers", "_hooks")  # what Module.__init__ makes
+OWN = ("training", "_buffers", "_pre_hooks", "_hooks")  # what Module.__init__ makes
 
 
 class Module:
@@ -35,55 +35,59 @@ class Module:
 
     def __init__(self):
         self.training = True
-        self._buffers, self._hooks = {}, {}
+        self._buffers, self._pre_hooks, self._hooks = set(), {}, {}  # names of buffers; (hook, with_kwargs) by key
 
     def forward(self, *args, **kwargs):
         """What the module computes; every subclass says it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward; define `def forward(self, x)` in it")
 
     def __call__(self, *args, **kwargs):
-        return self._call_with_hooks(args, kwargs) if self._hooks else self.forward(*args, **kwargs)
+        if self._hooks or self._pre_hooks:
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
 
     # ---- Attributes ----
 
     def __setattr__(self, name, value):
+        old, buffers = vars(self).get(name), vars(self).get("_buffers", ())
+        kind = next((k for k in (Parameter, Module) if isinstance(old, k)), Tensor if name in buffers else None)
         if isinstance(value, (Parameter, Module)):
             self._check_name(name, value)
-            self._buffers.pop(name, None)
-        elif problem := _problem(vars(self).get(name), name in vars(self).get("_buffers", ()), value):
-            raise TypeError(f"{type(self).__name__}.{name} = a {type(value).__name__}: {problem}")
+            self._buffers.discard(name)
+        elif kind and value is not None and not (kind is Tensor and isinstance(value, Tensor)):
+            remedy = "delete it first" if kind is Module else "write into its .data"
+            hint = f"there is a {kind.__name__} already; give it a {kind.__name__} or None, or {remedy}"
+            raise self._refusal(TypeError, name, value, hint)
+        elif _holds_modules(value):
+            hint = "what is inside would not be trained; use nn.ModuleList, nn.ModuleDict or register_parameter"
+            raise self._refusal(TypeError, name, value, hint)
         super().__setattr__(name, value)
 
     def __delattr__(self, name):
         super().__delattr__(name)
-        self._buffers.pop(name, None)
+        self._buffers.discard(name)
 
     def __getattr__(self, name):  # only for what is missing
         if name in OWN:
             raise RuntimeError(f"{type(self).__name__}: call super().__init__() first in its __init__")
         return object.__getattribute__(self, name)
 
+    def _refusal(self, kind, name, value, hint):
+        return kind(f"{type(self).__name__}.{name} = a {type(value).__name__}: {hint}")
+
     def _check_name(self, name, value):
         """Refuse names that would hide something, and modules that would contain themselves."""
-        what = f"{type(self).__name__}.{name} = a {type(value).__name__}"
-        if "_buffers" not in vars(self):
-            raise RuntimeError(f"{what} before super().__init__(); call that first in __init__")
-        if not isinstance(name, str):
-            raise TypeError(f"{what}: the name is a {type(name).__name__}; it must be a str")
-        if not name or "." in name or name in OWN or callable(getattr(type(self), name, None)):
-            raise ValueError(f"{what}: {name!r} is empty, has a dot in it or is a method's name; choose another")
+        if callable(getattr(type(self), name, None)) or name in ("", *OWN) or "." in name:
+            hint = f"the name {name!r} is empty, has a dot in it or is a method's; choose another"
+            raise self._refusal(ValueError, name, value, hint)
         if isinstance(value, Module) and any(module is self for module in value.modules()):
-            raise ValueError(f"{what}, which contains this very module; a module cannot be inside itself")
+            raise self._refusal(ValueError, name, value, "it contains this very module, which cannot be inside itself")
 
     def _register(self, name, value, kind):
         self._check_name(name, value)
-        old = vars(self).get(name)
-        if not (value is None or isinstance(value, kind)):
-            raise TypeError(f"{type(self).__name__}.{name} must be a {kind.__name__} or None, not {value!r}")
-        if not (old is None or isinstance(old, kind)):
-            raise ValueError(
-                f"{type(self).__name__}.{name} exists already, a {type(old).__name__}; choose another name"
-            )
+        if not (value is None or isinstance(value, kind)) or (kind is Tensor and isinstance(value, Parameter)):
+            hint = f"it must be a {kind.__name__} or None; Parameters go to register_parameter, Tensors to"
+            raise self._refusal(TypeError, name, value, f"{hint} register_buffer, Modules to add_module")
         setattr(self, name, value)
 
     def register_parameter(self, name, param):
@@ -92,12 +96,8 @@ class Module:
 
     def register_buffer(self, name, buffer):
         """A Tensor that is saved and moved with the module, but not trained; None where a layer goes without it."""
-        if isinstance(buffer, Parameter):
-            raise TypeError(
-                f"{type(self).__name__}.{name}: a Parameter is trained and no buffer; use register_parameter"
-            )
         self._register(name, buffer, Tensor)
-        self._buffers[name] = True
+        self._buffers.add(name)
 
     def add_module(self, name, module):
         """`self.name = module`, for a name that is computed."""
@@ -106,14 +106,24 @@ class Module:
     # ---- Walking over what it holds; whatever is held twice comes once ----
 
     def _own(self, kind):
-        return [(name, value) for name, value in vars(self).items() if isinstance(value, kind)]
+        """(name, value) of the attributes of one kind: Parameter, Module, or Tensor for the buffers."""
+        found = [(name, value) for name, value in vars(self).items() if isinstance(value, kind)]
+        return [(name, b) for name, b in found if name in self._buffers] if kind is Tensor else found
 
-    def _own_buffers(self):
-        return [(name, vars(self)[name]) for name in self._buffers if vars(self).get(name) is not None]
+    def _walk(self, prefix=""):
+        """(path, module) for this module and all inside it, under every path that they have."""
+        yield prefix, self
+        for name, child in self._own(Module):
+            yield from child._walk(_join(prefix, name))
+
+    def _named(self, kinds, prefix="", recurse=True):
+        """(name, value) of these kinds for this module and, with `recurse`, all inside it, under every name."""
+        for path, module in self._walk(prefix) if recurse else [(prefix, self)]:
+            yield from ((_join(path, name), value) for kind in kinds for name, value in module._own(kind))
 
     def named_modules(self, prefix=""):
         """(name, module) for this module, whose name is the prefix, and all inside it, such as "encoder.0"."""
-        return _descend(self, prefix, set())
+        return _unique(self._walk(prefix))
 
     def named_children(self):
         """(name, module) for the modules that are attributes of this one."""
@@ -121,13 +131,11 @@ class Module:
 
     def named_parameters(self, prefix="", recurse=True):
         """(name, Parameter) for this module and, with `recurse`, all inside it."""
-        found = self.named_modules(prefix) if recurse else [(prefix, self)]
-        return _unique((_join(path, name), p) for path, module in found for name, p in module._own(Parameter))
+        return _unique(self._named([Parameter], prefix, recurse))
 
     def named_buffers(self, prefix="", recurse=True):
         """(name, Tensor) for the buffers of this module and, with `recurse`, of all inside it."""
-        found = self.named_modules(prefix) if recurse else [(prefix, self)]
-        return _unique((_join(path, name), b) for path, module in found for name, b in module._own_buffers())
+        return _unique(self._named([Tensor], prefix, recurse))
 
     def modules(self):
         """This module and all inside it."""
@@ -138,11 +146,11 @@ class Module:
         return (module for _, module in self.named_children())
 
     def parameters(self, recurse=True):
-        """What an optimizer needs: all Parameters, each once."""
+        """What an optimizer needs: all Parameters."""
         return (p for _, p in self.named_parameters(recurse=recurse))
 
     def buffers(self, recurse=True):
-        """The buffers, each once."""
+        """All buffers."""
         return (b for _, b in self.named_buffers(recurse=recurse))
 
     def count_parameters(self, recurse=True):
@@ -191,23 +199,16 @@ class Module:
             dtype = backend.dtype(target)
             if dtype.kind != "f":
                 raise TypeError(f"to: {dtype} parameters could have no gradients; take a floating dtype")
-            convert = lambda array: array.astype(dtype) if array.dtype.kind == "f" and array.dtype != dtype else array
+            convert = lambda array: array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
         for tensor in (*self.parameters(), *self.buffers()):
             _convert(tensor, convert)
         return self
 
     # ---- Saving ----
 
-    def _state(self, prefix=""):
-        """(name, Tensor) for all Parameters and buffers, under every name that they have."""
-        for name, tensor in (*self._own(Parameter), *self._own_buffers()):
-            yield prefix + name, tensor
-        for name, child in self._own(Module):
-            yield from child._state(f"{prefix}{name}.")
-
     def state_dict(self):
         """A dict of name -> copy of the raw array, for Parameters and buffers: {"0.weight": ..., "0.bias": ...}."""
-        return {name: tensor.data.copy() for name, tensor in self._state()}
+        return {name: tensor.data.copy() for name, tensor in self._named([Parameter, Tensor])}
 
     def load_state_dict(self, state_dict, strict=True):
         """Copy the arrays or Tensors of a `state_dict()` into this module; returns (missing names, unexpected names).
@@ -217,14 +218,12 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict takes what state_dict() gives, not a {type(state_dict).__name__}")
-        own = dict(self._state())
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
+        own = dict(self._named([Parameter, Tensor]))
         found = {name: backend.raw(state_dict[name]) for name in own if name in state_dict}
-        problems = [f"missing: {name}" for name in missing if strict]
-        problems += [f"unexpected: {name}" for name in unexpected if strict]
-        problems += [f"{name}: {problem}" for name, value in found.items() if (problem := _misfit(own[name], value))]
-        if problems:
+        missing, unexpected = [name for name in own if name not in found], [n for n in state_dict if n not in own]
+        problems = [f"missing: {name}" for name in missing] + [f"unexpected: {name}" for name in unexpected]
+        misfits = [f"{name}: {misfit}" for name, value in found.items() if (misfit := _misfit(own[name], value))]
+        if problems := (problems if strict else []) + misfits:
             head = f"load_state_dict: this does not fit, and the {type(self).__name__} stays as it was:"
             raise ValueError("\n  ".join([head, *problems]))
         for name, value in found.items():
@@ -234,45 +233,30 @@ class Module:
     # ---- Hooks ----
 
     def register_forward_pre_hook(self, hook, *, with_kwargs=False):
-        """Call hook(module, args) before every forward; what it returns, unless None, replaces args.
+        """Call hook(module, args), or hook(module, args, kwargs), before every forward.
 
-        With `with_kwargs` it is hook(module, args, kwargs), and returns (args, kwargs) or None.
-        Returns a function that removes the hook.
+        What it returns, unless None, replaces args, or (args, kwargs). Returns a function that removes the hook.
         """
-        return self._add_hook("before", hook, with_kwargs)
+        return _add_hook(self._pre_hooks, hook, with_kwargs)
 
     def register_forward_hook(self, hook, *, with_kwargs=False):
-        """Call hook(module, args, output) after every forward; what it returns, unless None, replaces output.
+        """Call hook(module, args, output), or hook(module, args, kwargs, output), after every forward.
 
-        With `with_kwargs` it is hook(module, args, kwargs, output). Returns a function that removes the hook.
+        What it returns, unless None, replaces output. Returns a function that removes the hook.
         """
-        return self._add_hook("after", hook, with_kwargs)
-
-    def _add_hook(self, when, hook, with_kwargs):
-        if not callable(hook):
-            raise TypeError(f"a hook must be callable, as hook(module, args) is; this one is {hook!r}")
-        key = object()
-
-        def remove():
-            self._hooks.pop(key, None)
-
-        self._hooks[key] = when, hook, with_kwargs
-        return remove
+        return _add_hook(self._hooks, hook, with_kwargs)
 
     def _call_with_hooks(self, args, kwargs):
-        hooks = list(self._hooks.values())
-        for when, hook, with_kwargs in hooks:
-            if when == "before":
-                found = hook(self, args, kwargs) if with_kwargs else hook(self, args)
-                if with_kwargs and found is not None:
-                    args, kwargs = found
-                elif found is not None:
-                    args = found if isinstance(found, tuple) else (found,)
+        for hook, with_kwargs in list(self._pre_hooks.values()):
+            found = hook(self, args, kwargs) if with_kwargs else hook(self, args)
+            if with_kwargs and found is not None:
+                args, kwargs = found
+            elif found is not None:
+                args = found if isinstance(found, tuple) else (found,)
         output = self.forward(*args, **kwargs)
-        for when, hook, with_kwargs in hooks:
-            if when == "after":
-                found = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
-                output = output if found is None else found
+        for hook, with_kwargs in list(self._hooks.values()):
+            found = hook(self, args, kwargs, output) if with_kwargs else hook(self, args, output)
+            output = output if found is None else found
         return output
 
     # ---- Printing ----
@@ -290,36 +274,6 @@ class Module:
         return f"{head}{note}{children}\n)" if children else f"{head}){note}"
 
 
-def _problem(old, is_buffer, value):
-    """Why a value that is neither Parameter nor Module cannot be assigned in place of the old one, or None."""
-    if value is not None and isinstance(old, Parameter):
-        return "there is a Parameter already; wrap the value in nn.Parameter, or write into it under no_grad()"
-    if value is not None and isinstance(old, Module):
-        return "there is a Module already; delete it first"
-    if is_buffer and not (value is None or isinstance(value, Tensor)):
-        return "there is a buffer already, and takes a Tensor or None"
-    if _contains_modules(value):
-        return (
-            "Modules and Parameters in it would not be trained; use nn.ModuleList, nn.ModuleDict or register_parameter"
-        )
-    return None
-
-
-def _contains_modules(value):
-    if isinstance(value, (list, tuple, set, dict)):
-        items = value.values() if isinstance(value, dict) else value
-        return any(isinstance(item, (Parameter, Module)) or _contains_modules(item) for item in items)
-    return False
-
-
-def _descend(module, prefix, seen):
-    if id(module) not in seen:
-        seen.add(id(module))
-        yield prefix, module
-        for name, child in module._own(Module):
-            yield from _descend(child, _join(prefix, name), seen)
-
-
 def _join(path, name):
     return f"{path}.{name}" if path else name
 
@@ -331,6 +285,25 @@ def _unique(pairs):
         if id(thing) not in seen:
             seen.add(id(thing))
             yield name, thing
+
+
+def _holds_modules(value):
+    if isinstance(value, (list, tuple, set, dict)):
+        items = value.values() if isinstance(value, dict) else value
+        return any(isinstance(item, (Parameter, Module)) or _holds_modules(item) for item in items)
+    return False
+
+
+def _add_hook(hooks, hook, with_kwargs):
+    if not callable(hook):
+        raise TypeError(f"a hook must be callable, as hook(module, args) is; this one is {hook!r}")
+    key = object()
+
+    def remove():
+        hooks.pop(key, None)
+
+    hooks[key] = hook, with_kwargs
+    return remove
 
 
 def _misfit(tensor, value):

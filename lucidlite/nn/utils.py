@@ -23,11 +23,10 @@ def clip_grad_norm(
         parameters: Tensors, or one Tensor; those without a gradient are left out.
         max_norm: a number >= 0.
         norm_type: the p of the norm, a number > 0; `math.inf` for the largest absolute value.
-        error_if_nonfinite: raise RuntimeError where a gradient is nan or infinite; False leaves all gradients as they
-            are. PyTorch's default is False, and there a single nan then spreads to every parameter at once.
+        error_if_nonfinite: raise RuntimeError where a gradient is nan or infinite; False leaves all as they are.
 
     Returns:
-        The norm before clipping, as a float.
+        The norm before clipping. (In PyTorch the default is no error, and a single nan spreads to every parameter.)
 
     >>> w = nn.Parameter([3.0, 4.0])
     >>> (w * w / 2).sum().backward()
@@ -53,12 +52,6 @@ def clip_grad_value(parameters, clip_value):
         (1)  g = \max(-c, \min(g, c))
 
     where c is `clip_value`.
-
-    >>> w = nn.Parameter([3.0, -0.5])
-    >>> (w * w).sum().backward()
-    >>> nn.utils.clip_grad_value([w], 2.0)
-    >>> w.grad
-    array([ 2., -1.], dtype=float32)
     """
     clip_value = checks.number("clip_grad_value: clip_value", clip_value)
     for g in _gradients("clip_grad_value", parameters):
@@ -66,13 +59,7 @@ def clip_grad_value(parameters, clip_value):
 
 
 def grad_norm(parameters, norm_type: float = 2):
-    """The norm of all gradients together, as a float.
-
-    >>> w = nn.Parameter([3.0, 4.0])
-    >>> (w * w / 2).sum().backward()
-    >>> nn.utils.grad_norm([w])
-    5.0
-    """
+    """The norm of all gradients together, as a float."""
     return get_total_norm(_gradients("grad_norm", parameters), norm_type)
 
 
@@ -80,11 +67,8 @@ def get_total_norm(tensors, norm_type: float = 2):
     """The norm of all elements of these Tensors or arrays together, as a float; None among them is left out.
 
     As in PyTorch, it measures the tensors themselves; `grad_norm` measures their gradients.
-
-    >>> nn.utils.get_total_norm([lucidlite.tensor([3.0]), lucidlite.tensor([[4.0]])])
-    5.0
     """
-    p = checks.number("norm_type", norm_type, 0, ends="(]")
+    p = checks.number("norm_type", norm_type, ends="(]")
     arrays = [raw(tensors)] if hasattr(tensors, "dtype") else [raw(t) for t in tensors if t is not None]
     return _norm(backend.array([_norm(array, p) for array in arrays], "float64"), p)
 
@@ -105,13 +89,11 @@ def _norm(g, p):
 
 def _gradients(name, parameters):
     """The gradients of these parameters, each parameter once."""
+    hint = "it takes what model.parameters() gives"
     parameters = [parameters] if isinstance(parameters, Tensor) else parameters
     if not hasattr(parameters, "__iter__"):
-        raise TypeError(f"{name} takes parameters, as model.parameters() gives them, not a {type(parameters).__name__}")
+        raise TypeError(f"{name}: parameters is a {type(parameters).__name__}; {hint}")
     parameters = list(dict.fromkeys(parameters))
-    for p in parameters:
-        if not isinstance(p, Tensor):
-            raise TypeError(
-                f"{name}: {p!r} is a {type(p).__name__}, not a Tensor; model.parameters() gives what it takes"
-            )
+    if wrong := [p for p in parameters if not isinstance(p, Tensor)]:
+        raise TypeError(f"{name}: {wrong[0]!r} is a {type(wrong[0]).__name__}, not a Tensor; {hint}")
     return [p.grad for p in parameters if p.grad is not None]
