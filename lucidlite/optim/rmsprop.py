@@ -9,16 +9,29 @@ from .optimizer import Optimizer, flag, number
 class RMSprop(Optimizer):
     r"""RMSprop: divide each step by the recent size of the gradient.
 
-        (1)  g_t = ∇f_t + λ θ_{t-1}
-        (2)  v_t = α v_{t-1} + (1 - α) g_t^2
-        (3)  ḡ_t = α ḡ_{t-1} + (1 - α) g_t                       if centered
-        (4)  ṽ_t = \max(v_t - ḡ_t^2, 0)                          if centered, else v_t
-        (5)  s_t = \frac{g_t}{\sqrt{ṽ_t} + ε}
-        (6)  b_t = μ b_{t-1} + s_t                               if momentum, else s_t
-        (7)  θ_t = θ_{t-1} - γ b_t
+        (1)  d_t = g_t + λ θ_{t-1}                               if decay is "coupled", else g_t
+        (2)  v_t = α v_{t-1} + (1 - α) d_t^2
+        (3)  ḡ_t = α ḡ_{t-1} + (1 - α) d_t                       if centered
+        (4)  ṽ_t = \max(v̂_t - m̂_t^2, 0)                          if centered, else v̂_t
+        (5)  s_t = \frac{d_t}{\sqrt{ṽ_t} + ε}                    if not eps_in_sqrt
+        (6)  b_t = μ b_{t-1} + ŝ_t                               if momentum, else ŝ_t
+        (7)  θ_t = θ̄_t - γ u_t                                   if not lr_in_momentum
 
-    where θ is `p`, ∇f is `g`, γ is `lr`, ε is `eps`, λ is `weight_decay`, μ is `momentum`, ḡ is `m` and ṽ is `r`. The
-    state is kept as `square_avg` (v), `grad_avg` (ḡ) and `momentum_buffer` (b), which all start at 0.
+    Without the switches below, g is the gradient ∇f, v̂ is v, m̂ is ḡ, ŝ is s, u is b and θ̄ is the old θ. With them:
+
+        (8)  g_t = -∇f_t                                         if maximize, else ∇f_t
+        (9)  θ̄_t = θ_{t-1} (1 - γ λ)                             if decay is "decoupled", else θ_{t-1}
+        (10)  c_t = 1 - α^t                                      if bias_correction, else 1
+        (11)  v̂_t = \frac{v_t}{c_t}                              if bias_correction, else v_t
+        (12)  m̂_t = \frac{ḡ_t}{c_t}                              if bias_correction, else ḡ_t
+        (13)  s_t = \frac{d_t}{\sqrt{ṽ_t + ε}}                   if eps_in_sqrt
+        (14)  ŝ_t = γ s_t                                        if lr_in_momentum, else s_t
+        (15)  u_t = ŝ_t + μ b_t                                  if nesterov, else b_t
+        (16)  θ_t = θ̄_t - u_t                                    if lr_in_momentum
+
+    where θ is `p`, θ̄ is `p`, ∇f is `g`, d is `g`, ḡ is `m`, v̂ is `r`, ṽ is `r`, m̂ is `n`, ŝ is `s`, c is `bias`, t is
+    `step`, γ is `lr`, ε is `eps`, λ is `weight_decay` and μ is `momentum`. The state is kept as `square_avg` (v),
+    `grad_avg` (ḡ) and `momentum_buffer` (b), which start at 0 (v at `initial_scale`).
 
     Args:
         params: Parameters, or dicts of groups.
@@ -31,15 +44,14 @@ class RMSprop(Optimizer):
         centered: divide by the standard deviation of the gradient, not by its root mean square. The variance (4) can
             fall below 0 by rounding and is then taken as 0; where gradients hardly change, steps become as large as
             lr / eps times the gradient (with bias_correction the very first one is).
-        nesterov: (8)  u_t = s_t + μ b_t in place of b_t in (7): look one step ahead. An option of optax.
-        eps_in_sqrt: (9)  s_t = \frac{g_t}{\sqrt{ṽ_t + ε}} in place of (5). TensorFlow, Keras, OneFlow, lucid 2.
-        lr_in_momentum: (10)  s_t = γ s_t, and (11)  θ_t = θ_{t-1} - u_t: a change of lr does not reach what the buffer
-            holds. TensorFlow, Keras, optax, netcl.
+        nesterov: look one step ahead, (15). An option of optax.
+        eps_in_sqrt: (13) in place of (5). TensorFlow, Keras, OneFlow, lucid 2.
+        lr_in_momentum: (14) and (16) in place of (7): a change of lr does not reach what the buffer holds. TensorFlow,
+            Keras, optax, netcl.
         initial_scale: what v starts at, >= 0; 1 makes the first steps small. TensorFlow 1, timm.
-        bias_correction: (12)  v̂_t = \frac{v_t}{1 - α^t} and (13)  m̂_t = \frac{ḡ_t}{1 - α^t} in (4), as Adam does; t
-            counts the steps of each parameter. An option of optax.
-        decoupled_weight_decay: (14)  θ_{t-1} = θ_{t-1} (1 - γ λ) in place of (1), as AdamW does. Keras, timm.
-        maximize: (15)  g_t = -∇f_t: climb. PyTorch.
+        bias_correction: (10) to (12), as Adam does; t counts the steps of each parameter. An option of optax.
+        decoupled_weight_decay: (9) in place of (1), as AdamW does. Keras, timm.
+        maximize: climb, (8). PyTorch.
         contiguous_params: keep the group in one flat piece of memory, for one kernel call a step. The first step moves
             the parameters there: detached views and raw arrays taken before no longer follow them. OneFlow.
 
@@ -153,7 +165,8 @@ class RMSprop(Optimizer):
         }
 
     def scalars(self, group, step, created):
-        lr, alpha, decay = group["lr"], group["alpha"], group["weight_decay"]
+        lr, alpha, decay, bias_correction = (group[n] for n in ("lr", "alpha", "weight_decay", "bias_correction"))
+        bias = 1 - alpha**step if bias_correction else 1.0  # (10)
         return {
             "lr": lr,
             "alpha": alpha,
@@ -162,7 +175,7 @@ class RMSprop(Optimizer):
             "weight_decay": decay,
             "shrink": 1 - lr * decay,
             "momentum": group["momentum"],
-            "bias": 1 - alpha**step if group["bias_correction"] else 1.0,
+            "bias": bias,
         }
 
     @staticmethod
@@ -175,26 +188,29 @@ class RMSprop(Optimizer):
 
         def rmsprop(p, g, v, m, b, lr, alpha, rest, eps, weight_decay, shrink, momentum, bias):
             if maximize:
-                g = -g  # (15)
+                g = -g  # (8)
             if decay == "coupled":
                 g = g + weight_decay * p  # (1)
             if decay == "decoupled":
-                p = p * shrink  # (14)
+                p = p * shrink  # (9)
             v = alpha * v + rest * (g * g)  # (2)
-            r = v / bias if bias_correction else v  # (12)
+            r = v / bias if bias_correction else v  # (11)
             if centered:
                 m = alpha * m + rest * g  # (3)
-                n = m / bias if bias_correction else m  # (13)
+                n = m / bias if bias_correction else m  # (12)
                 r = maximum(r - n * n, 0)  # (4)
             if eps_in_sqrt:
-                s = g / sqrt(r + eps)  # (9)
+                s = g / sqrt(r + eps)  # (13)
             else:
                 s = g / (sqrt(r) + eps)  # (5)
             if lr_in_momentum:
-                s = lr * s  # (10)
+                s = lr * s  # (14)
             b = momentum * b + s if heavy_ball else s  # (6)
-            u = s + momentum * b if nesterov else b  # (8)
-            p = p - u if lr_in_momentum else p - lr * u  # (7), (11)
+            u = s + momentum * b if nesterov else b  # (15)
+            if lr_in_momentum:
+                p = p - u  # (16)
+            else:
+                p = p - lr * u  # (7)
             return p, v, m, b
 
         return rmsprop
