@@ -15,16 +15,16 @@ def gradcheck(
 ) -> bool:
     r"""Check a function's gradients against central differences in float64: True, or a ValueError that says where.
 
-        (1)  d = \frac{f(x + h) - f(x - h)}{2 h}
+        d = \frac{f(x + h) - f(x - h)}{2 h}
 
-    for each element x of each floating input. A result of several elements is first summed with the weights
-    1 + cos 1, 1 + cos 2, ...
+    for each element x of each floating input (formula (1) of `_compare`). A result of several elements is first summed
+    with the weights 1 + cos 1, 1 + cos 2, ...
 
     Args:
         function: takes Tensors, returns a Tensor or a tuple of them; smooth within h of the inputs, not random.
         inputs: Tensors, or arrays; they stay as they are.
         order: 2 checks the gradients of the gradients too.
-        h: half the distance between the two evaluations; the error of (1) is about h^2 f''' / 6 + 1e-16 f / h.
+        h: half the distance between the two evaluations; the error of d is about h^2 f''' / 6 + 1e-16 f / h.
         rtol: how far the gradient may be from d, relative to |d|,
         atol: and besides.
 
@@ -71,6 +71,12 @@ def _weighted(results):
 
 
 def _compare(total, wanted, what, h, rtol, atol):
+    r"""Compare the gradients of all elements with differences.
+
+        (1)  d = \frac{f_+ - f_-}{2 h}
+
+    where f_+ is `sides[0]` and f_- is `sides[1]`.
+    """
     value = total()
     gradients = [None] * len(wanted)  # where the value depends on no input in the engine's eyes: all are 0
     if value.requires_grad:

@@ -36,7 +36,7 @@ def linear(input_, weight, bias=None):
 
         (1)  Y = X W^⊤ + b
 
-    where X is `input_`, W is `weight` and b is `bias`.
+    where Y is `y`, X is `input_`, W is `weight` and b is `bias`.
 
     >>> nn.functional.linear(lucidlite.ones(5, 3), lucidlite.ones(2, 3), lucidlite.ones(2)).shape
     (5, 2)
