@@ -361,6 +361,7 @@ def filled_like(p, value, dtype):
 
 CHUNK = 65_536  # elements: 256 KiB of float32 stay in the cache, and no temporary leaves malloc's pools
 THREADS_FROM, THREAD_CHUNK = 1_000_000, 131_072  # elements: with fewer, handing out work costs more than it saves
+PROGRAM_FROM = 4_000  # elements: below, a list of calls costs more than the copies that it saves
 NUMBA_FROM = 10_000  # elements: below, a training hardly saves the second that importing Numba and compiling take
 _choice, _threads, _pool = None, 1, None
 
@@ -467,10 +468,10 @@ def _in_place(rule, flags, module):
             numbers = {k: numpy.asarray(v, dtype) if module is numpy else dtype.type(v) for k, v in scalars.items()}
             last[dtype] = dict(scalars), numbers
         wide = [a if a is None or a.dtype is dtype else a.astype(dtype) for a in arrays]
-        present = tuple([a is not None for a in arrays])
-        if present not in programs:
-            programs[present] = program(rule, flags, present, scalars) if module is numpy else None
-        if programs[present]:
+        present = tuple([a is not None for a in arrays]) if arrays[0].size >= PROGRAM_FROM and module is numpy else None
+        if present and present not in programs:
+            programs[present] = program(rule, flags, present, scalars)
+        if present and programs[present]:
             programs[present](wide, numbers.values())
             new = wide[0], *wide[2:]
         else:
