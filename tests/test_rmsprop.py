@@ -84,6 +84,21 @@ def test_every_combination_of_switches_is_the_rule_written_out(settings):
         np.testing.assert_allclose(p, wanted, rtol=0, atol=1e-12)  # another order of operations, 20 steps
 
 
+@pytest.mark.parametrize("settings", COMBINATIONS, ids=named)
+def test_every_combination_resumes_after_step_7_bit_for_bit(settings):
+    grads, params, twins = gradients(10, "float32", missing=True), parameters("float32"), parameters("float32")
+    first = RMSprop(params, **settings)
+    run(first, params, grads[:7])
+    for p, q in zip(params, twins):
+        q.data = p.data
+    second = RMSprop(twins, lr=0.5)  # all settings come from the checkpoint
+    second.load_state_dict(first.state_dict())
+    for a, b in zip(run(first, params, grads[7:]), run(second, twins, grads[7:])):
+        assert a.tobytes() == b.tobytes()
+    for a, b in zip(first.state_dict()["state"].values(), second.state_dict()["state"].values()):
+        assert a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
 @pytest.mark.parametrize("missing", [False, True], ids=["all gradients", "some missing"])
 @pytest.mark.parametrize("settings", COMBINATIONS[:: len(COMBINATIONS) // 11], ids=named)
 def test_contiguous_parameters_take_the_same_steps_bit_for_bit(settings, missing):
