@@ -11,8 +11,7 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import Any
 
-from . import backend, ops, random
-from .nn import checks
+from . import backend, checks, ops, random
 from .tensor import Tensor
 
 

@@ -6,11 +6,11 @@ overflow, they are one op with a rule of its own.
 
 import math
 
+from .. import checks
 from ..autograd import defgrad, op
 from ..backend import xp
 from ..errors import composed
 from ..ops import erf, exp, maximum, relu, sigmoid, sign, tanh, where
-from . import checks
 from .basic import FunctionLayer
 from .module import Module
 

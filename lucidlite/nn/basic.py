@@ -2,13 +2,13 @@
 
 import math
 
-from .. import backend, ops
+from .. import backend, checks, ops
 from ..autograd import defgrad, op, wrap
 from ..backend import raw
 from ..ops import matmul
 from ..random import generator
 from ..tensor import Parameter, Tensor
-from . import checks, init
+from . import init
 from .module import Module
 
 

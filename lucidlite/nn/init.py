@@ -10,12 +10,11 @@ Parameter([[ 0.33548626, -0.56390506, -1.1243806 ]])
 
 import math
 
-from .. import backend
+from .. import backend, checks
 from ..errors import composed
 from ..grad_mode import no_grad
 from ..random import generator
 from ..tensor import Tensor
-from . import checks
 
 
 @composed

@@ -6,13 +6,12 @@ refused: broadcasting (8, 1) against (8,) would average 64 differences instead o
 
 from typing import Any
 
-from .. import backend
+from .. import backend, checks
 from ..autograd import defgrad, op, wrap
 from ..backend import raw, xp
 from ..errors import composed
 from ..ops import clip, getitem, maximum
 from ..tensor import Tensor
-from . import checks
 from .activations import log_softmax, softplus
 from .basic import FunctionLayer
 

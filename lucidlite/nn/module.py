@@ -6,10 +6,9 @@ An attribute is registered by what it is: a Parameter is trained, a Module is a 
 
 from collections.abc import Mapping
 
-from .. import backend
+from .. import backend, checks
 from ..autograd import version_of
 from ..tensor import Parameter, Tensor
-from . import checks
 
 OWN = ("training", "_buffers", "_pre_hooks", "_hooks")  # what Module.__init__ makes
 

@@ -3,10 +3,9 @@
 import math
 from typing import Any
 
-from .. import backend
+from .. import backend, checks
 from ..backend import raw, xp
 from ..tensor import Tensor
-from . import checks
 
 
 def clip_grad_norm(

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 
-from ..errors import brief
+from .errors import brief
 
 
 def number(what, value, low=0.0, high=math.inf, ends="[]"):
