@@ -1,7 +1,7 @@
 """Automatic differentiation in one lesson: record what happens, then walk it backwards.
 
-An op is a forward function on raw arrays and, for each input that has a derivative, one small rule. The rule turns
-the gradient `g` of the result into the gradient of that input (a vector-Jacobian product):
+An op is a forward function on raw arrays and, for each input that has a derivative, one small rule. The rule turns the
+gradient `g` of the result into the gradient of that input (a vector-Jacobian product):
 
     @op
     def multiply(a, b):
@@ -9,12 +9,11 @@ the gradient `g` of the result into the gradient of that input (a vector-Jacobia
 
     defgrad(multiply, a=lambda g, b: g * b, b=lambda g, a: g * a)
 
-A rule's parameter names say what the engine keeps for it: an input or option of the op by its name, `y` for the
-result, `a_shape` for the shape of the input `a`; nothing else stays alive. Un-broadcasting, dtypes and devices are the
-engine's business. The chain rule itself is `propagate`, below.
+A rule's parameter names say what the engine keeps for it: an input or option of the op by its name, `y` for the result,
+`a_shape` for the shape of the input `a`; nothing else stays alive. Un-broadcasting, dtypes and devices are the engine's
+business. The chain rule itself is `propagate`, below.
 """
 
-import contextlib
 import functools
 import itertools
 import weakref
@@ -27,6 +26,7 @@ from .backend import FLOAT32, ndarray
 from .grad_mode import enable_grad, mode
 
 Tensor: Any = None  # the class of what an op returns; tensor.py sets it, so that this file can be read first
+watch: Any = None  # what `detect_anomaly` sets, to see the result of every op and of every rule
 _clock = itertools.count(1).__next__  # numbers ops and in-place changes: what has the greater number came later
 _new = object.__new__
 
@@ -48,8 +48,7 @@ class Version:
 class Node:
     """One op that was carried out (or a leaf): whom its gradient goes to, and what the rules need for that.
 
-    It knows its parents' nodes but no Tensor of a graph; a leaf's node holds its Tensor weakly. So there are no
-    reference cycles: a graph is gone when its result is.
+    It knows no Tensor of a graph, and a leaf's only weakly: there are no cycles, and a graph is gone with its result.
     """
 
     __slots__ = ("number", "plan", "parents", "values", "constants", "version", "shape", "dtype", "tensor")
@@ -60,19 +59,16 @@ class Plan:
 
     def __init__(self, op, mask):
         self.op, arity = op, len(op.names)
-        for i, name in enumerate(op.names):
-            if op.rules and mask >> i & 1 and i not in op.rules:
-                raise TypeError(f"{op.name}: {name} requires a gradient, which it cannot get here; .detach() it")
-        rules = [(i, rule) for i, rule in sorted(op.rules.items()) if mask >> i & 1]
-        wanted = [parameters(rule)[1:] for _, rule in rules]
-        asked = {n for names in wanted for n in names}
-        self.shapes = [i for i, n in enumerate(op.names) if n + "_shape" in asked]
-        names = [*op.names, "y", *(op.names[i] + "_shape" for i in self.shapes)]
-        slots = {n: slot for slot, n in enumerate(names)}
-        self.kept = [slots[n] for names in wanted for n in names]  # one rule's arguments after the other's
+        needing = [i for i in range(arity) if mask >> i & 1] if op.rules else []
+        for i in {*needing} - {*op.rules}:
+            raise TypeError(f"{op.name}: {op.names[i]} requires a gradient, which it cannot get here; .detach() it")
+        wanted = [parameters(op.rules[i])[1:] for i in needing]
+        self.shapes = [i for i, n in enumerate(op.names) if n + "_shape" in itertools.chain(*wanted)]
+        slots = [*op.names, "y", *(op.names[i] + "_shape" for i in self.shapes)]
+        self.kept = [slots.index(n) for names in wanted for n in names]  # one rule's arguments after the other's
         ends = list(itertools.accumulate(map(len, wanted), initial=0))
         parts = [slice(a, b) if b - a > 1 else a if b > a else None for a, b in itertools.pairwise(ends)]
-        self.edges = [(i, rule, part) for (i, rule), part in zip(rules, parts)]
+        self.edges = [(i, op.rules[i], part) for i, part in zip(needing, parts)]
         self.pick = _picker(self.kept)
         self.arguments_only, self.result_only = max(self.kept, default=0) < arity, self.kept == [arity]
         self.constants = [slot for slot in dict.fromkeys(self.kept) if slot < arity and not mask >> slot & 1]
@@ -115,10 +111,10 @@ def leaf(tensor):
 
 def version_of(tensor) -> Version:
     """The tensor's version counter, made when first asked for. Its node has it too: children look for it there."""
+    node = tensor._node
     if tensor._version is None:
-        node = tensor._node
         tensor._version = (node and node.version) or Version()
-        if node is not None:
+        if node:
             node.version = tensor._version
     return tensor._version
 
@@ -134,7 +130,7 @@ class Op:
     """What is known of one op: its forward, its argument names, and its gradient rules by argument position."""
 
     def __init__(self, described, forward):
-        self.forward, self.described, self.name = forward, described, described.__name__
+        self.forward, self.described, self.name = forward, described, described.__name__.lstrip("_")
         self.names, defaults = parameters(described), described.__defaults__ or ()
         self.required = len(self.names) - len(defaults)
         self.defaults = (None,) * self.required + defaults
@@ -149,7 +145,9 @@ class Op:
         out = _new(Tensor)  # wrap(y), spelled out: every op pays for a call
         out._data, out._node, out._version, out._grad = y, None, None, None
         if y.base is not None or y is values[0] or y is values[-1]:
-            _share_version(out, args)
+            for x in args:  # a result that is a view of an argument shares its version counter
+                if isinstance(x, Tensor) and backend.may_share_memory(y, x._data):
+                    out._version = version_of(x)
         if mask and mode.enabled:
             plan = self.plans.get(mask)
             if plan is None:
@@ -160,6 +158,8 @@ class Op:
                 node.plan, node.parents, node.values, node.constants, node.tensor = plan, parents, None, None, None
                 if plan.pick is not None:
                     plan.keep(node, y, args, values)
+        if watch is not None:
+            watch(self.name, self.names, values, y, out)
         return out
 
     def fill(self, args, options):
@@ -170,20 +170,12 @@ class Op:
         return tuple((dict(zip(self.names, self.defaults)) | given).values())
 
 
-def _share_version(out, args):
-    """A result that is a view of an argument shares its version counter."""
-    for x in args:
-        if isinstance(x, Tensor) and backend.may_share_memory(out._data, x._data):
-            out._version = version_of(x)
-
-
 def op(described, forward=None) -> Any:
     """Make a function on raw arrays an op: it takes Tensors, returns a Tensor and records itself.
 
     Without a Tensor among its arguments it is just `forward`. That is why rules, which call ops too, run on plain
-    arrays in a first-order backward pass, and record themselves when `create_graph=True` hands them Tensors. Most
-    calls go to ops of `(a)` and `(a, b)`, which have short ways of their own. `forward` is called in place of the
-    described function where that cannot be inspected, such as a ufunc.
+    arrays in a first-order backward pass, and record themselves when `create_graph=True` hands them Tensors. Ops of
+    `(a)` and `(a, b)` have short ways of their own. A `forward` is called in place of what lends it its signature.
     """
     this = Op(described, forward or described)
     way = {("a",): _unary, ("a", "b"): _binary}.get(tuple(this.names), _general)
@@ -258,7 +250,7 @@ def _general(this, forward):
 
 
 def defgrad(call, /, **rules):
-    """Give an op the gradient rules of its inputs; see the top of this file. A rule that asks amiss is refused."""
+    """Give an op the gradient rules of its inputs, see the top of this file, and return it."""
     if not hasattr(call, "op"):
         raise TypeError(f"defgrad: {call!r} is no op; write @op above its definition")
     names = call.op.names
@@ -268,6 +260,7 @@ def defgrad(call, /, **rules):
         if name not in names or g is None or not known.issuperset(wanted):
             raise TypeError(f"{call.op.name} takes {names}; it cannot serve a rule for {name} of ({g}, {wanted})")
         call.op.rules[names.index(name)] = rule
+    return call
 
 
 # ---- Walking back ----------------------------------------------------------------------------------------------------
@@ -278,24 +271,22 @@ def propagate(roots, create_graph=False, retain_graph=False, wanted=None):
 
     The newest pending node comes first: whatever used it is newer still, so its gradient is complete. Nothing recurses.
     """
-    pending, queue, results = {}, [], {}
+    pending, results = {}, {}
     needed = None if wanted is None else _leading_to(wanted, roots)
     for node, g in roots:
         pending[node] = pending[node] + g if node in pending else g
-    for node in pending:
-        if node.tensor is None:
-            heappush(queue, (-node.number, node))
-    latest = Version.latest
+    queue = sorted((-node.number, node) for node in pending if node.tensor is None)  # a heap, the newest first
+    latest, watching = Version.latest, watch
     while queue:
         node = heappop(queue)[1]
         g = pending.pop(node)
         if wanted is not None and node in wanted:
             results[node] = g if create_graph else g.copy()
         if node.plan is None:
-            raise RuntimeError(errors.SECOND_BACKWARD)
+            raise RuntimeError("an earlier backward pass freed this graph; compute it again, or pass retain_graph=True")
         if latest > node.number:
             _check_versions(node)
-        values, parents = _as_tensors(node) if create_graph else node.values, node.parents
+        values, parents = _as_tensors(node) if create_graph else node.values or (), node.parents
         for i, rule, part in node.plan.edges:
             parent = parents[i]
             if needed is not None and parent not in needed:
@@ -308,8 +299,11 @@ def propagate(roots, create_graph=False, retain_graph=False, wanted=None):
                 else:
                     product = rule(g, *values[part])
             except Exception as error:
-                error.add_note(f"{node.plan.op.name}: in the gradient rule of {node.plan.op.names[i]}")
+                error.add_note(_rule_of(node, i))
                 raise
+            if watching is not None:
+                kept = () if part is None else values[part] if type(part) is slice else (values[part],)
+                watching(_rule_of(node, i), parameters(rule), (g, *kept), product)
             if product.shape != parent.shape:
                 product = _unbroadcast(product, parent.shape, node.plan.op.name)
             if product.dtype is not parent.dtype:
@@ -320,17 +314,17 @@ def propagate(roots, create_graph=False, retain_graph=False, wanted=None):
             elif parent.tensor is None:
                 pending[parent] = product
                 heappush(queue, (-parent.number, parent))
-            else:  # a leaf, which stays pending; its gradient must be its own
-                shared = not create_graph and _is_shared(product, g, values)
-                pending[parent] = product.copy() if shared else product
+            else:  # a leaf, which stays pending; its gradient must be its own, not an array that others have too
+                own = create_graph or not (product is g or product.base is not None or id(product) in map(id, values))
+                pending[parent] = product if own else product.copy()
         if not retain_graph:
             node.plan = node.parents = node.values = node.constants = None
     return results | pending
 
 
-def _is_shared(product, g, values):
-    """Whether this gradient is, or may be, an array that somebody else has too."""
-    return product is g or product.base is not None or id(product) in map(id, values or ())
+def _rule_of(node, i):
+    """How messages name a rule; under `detect_anomaly` a node's plan has a line, `log, called at file.py:12`."""
+    return f"{getattr(node.plan, 'line', node.plan.op.name)}: in the gradient rule of {node.plan.op.names[i]}"
 
 
 def _unbroadcast(g, shape, op):
@@ -350,10 +344,15 @@ def _kept(node) -> Any:
 
 
 def _check_versions(node):
+    name, arguments = node.plan.op.name, node.plan.op.names
     for slot, value, holder in _kept(node):
         version = holder._version if isinstance(holder, Tensor) else getattr(holder, "version", None)
         if version is not None and version.changed > node.number:
-            raise RuntimeError(errors.changed_in_place(node, slot, value.shape, version))
+            what = f"argument {arguments[slot]}" if slot < len(arguments) else "result"
+            raise RuntimeError(
+                f"{name}: its {what}, shape {value.shape}, saved at version {node.number}, has been changed in place "
+                f"(version {version.changed}); change a copy, as in x = x.clone(), or do it after backward()"
+            )
 
 
 def _as_tensors(node):
@@ -363,13 +362,12 @@ def _as_tensors(node):
 
 def _leading_to(wanted, roots):
     """The nodes between the roots and the wanted ones: only their rules need to run."""
-    reached, stack = set(), [node for node, _ in roots]
+    stack, reached, needed = [node for node, _ in roots], set(), set(wanted)
     while stack:
         node = stack.pop()
-        if node not in reached:
+        if node and node not in reached:
             reached.add(node)
-            stack.extend(parent for parent in node.parents or () if parent is not None)
-    needed = set(wanted)
+            stack.extend(node.parents or ())
     for node in sorted(reached, key=lambda node: node.number):
         freed = node.plan is None and node.tensor is None  # nobody knows where it led to; propagate will say so
         if freed or not needed.isdisjoint(node.parents or ()):
@@ -377,34 +375,17 @@ def _leading_to(wanted, roots):
     return needed
 
 
-def backward(tensor, gradient=None, retain_graph=False):
-    """Add the gradient of `tensor` to the `.grad` of every leaf that it depends on; see `Tensor.backward`."""
-    results = propagate([_seed("backward", tensor, gradient, False)], retain_graph=retain_graph)
-    for node, g in results.items():
-        leaf = node.tensor()
-        if leaf is not None and leaf._grad is None:
-            leaf._grad = backend.as_result(g)
-        elif leaf is not None:
-            leaf._grad += g
-
-
+@enable_grad()
 def grad(
-    outputs: Any,
-    inputs: Any,
-    grad_outputs: Any = None,
-    create_graph: bool = False,
-    retain_graph: bool | None = None,
-    allow_unused: bool = False,
-) -> Any:
-    """Gradients of the outputs' sum with respect to the inputs, as Tensors; touches no `.grad`.
+    outputs: Any, inputs: Any, grad_outputs: Any = None, create_graph: bool = False,
+    retain_graph: bool | None = None, allow_unused: bool = False,
+) -> Any:  # fmt: skip
+    """Gradients of the outputs' sum with respect to the inputs, as Tensors of their shapes; touches no `.grad`.
 
-    Args:
-        outputs: a Tensor or a list of them.
-        inputs: a Tensor or a list of them, leaves or not; a list gives a list of Tensors of the same shapes.
-        grad_outputs: the gradient that arrives at each output (its shape); None for 1, where there is one element.
-        create_graph: record the gradients too, so that they can be differentiated in their turn.
-        retain_graph: keep what the graph has saved for another pass; as `create_graph` unless given.
-        allow_unused: None for an input that no output depends on, instead of an error.
+    Outputs and inputs are Tensors or lists of them, inputs may be no leaves, and a list of inputs gives a list.
+    `grad_outputs` are the gradients that arrive at the outputs, None for 1 where there is one element. `create_graph`
+    records the gradients, so that they can be differentiated in their turn; `retain_graph`, which follows it unless
+    given, keeps the graph for another pass. `allow_unused` gives None, not an error, for an input without influence.
 
     >>> x = lucidlite.tensor(3.0, requires_grad=True)
     >>> slope = lucidlite.grad(x**3, x, create_graph=True)
@@ -419,19 +400,18 @@ def grad(
     for i, x in enumerate(inputs):
         if x._node is None:
             raise RuntimeError(f"grad: input {i}, shape {x.shape}, requires no gradient; set requires_grad=True")
-    seeds = [_seed("grad", y, g, create_graph) for y, g in zip(outputs, grad_outputs)]
-    with enable_grad() if create_graph else contextlib.nullcontext():
-        retain = create_graph if retain_graph is None else retain_graph
-        found = propagate(seeds, create_graph, retain, {x._node for x in inputs})
-        gradients, given = [], {id(g) for _, g in seeds}
-        for i, x in enumerate(inputs):
-            g = found.get(x._node)
-            if g is None and not allow_unused:
-                raise RuntimeError(f"grad: no output depends on input {i}, shape {x.shape}; see allow_unused=True")
-            if id(g) in given and g is not None:
-                g = g.clone() if create_graph else g.copy()  # each result is a tensor of its own
-            given.add(id(g))
-            gradients.append(g if g is None or create_graph else wrap(backend.as_result(g)))
+    roots = [root("grad", y, g, create_graph) for y, g in zip(outputs, grad_outputs)]
+    retain_graph = create_graph if retain_graph is None else retain_graph
+    found = propagate(roots, create_graph, retain_graph, {x._node for x in inputs})
+    gradients, given = [], {id(g) for _, g in roots}
+    for i, x in enumerate(inputs):
+        g = found.get(x._node)
+        if g is None and not allow_unused:
+            raise RuntimeError(f"grad: no output depends on input {i}, shape {x.shape}; see allow_unused=True")
+        if id(g) in given and g is not None:
+            g = g.clone() if create_graph else g.copy()  # each result is a tensor of its own
+        given.add(id(g))
+        gradients.append(g if g is None or create_graph else wrap(backend.as_result(g)))
     return gradients[0] if single else gradients
 
 
@@ -443,19 +423,15 @@ def _tensors(name, given):
     return listed
 
 
-def _seed(what, output, gradient, create_graph):
+def root(what, output, gradient: Any, create_graph):
     """(node, gradient) to start from at this output."""
-    array = output._data
     if output._node is None:
         raise RuntimeError(f"{what}: nothing in this result has requires_grad=True; or it was made under no_grad()")
-    if gradient is None:
-        if array.size != 1:
-            raise RuntimeError(f"{what}: an output of shape {array.shape} needs a gradient; or reduce it, as in .sum()")
-        gradient = wrap(backend.ones_like(array))
-    elif not isinstance(gradient, Tensor):
-        gradient = wrap(backend.array(gradient, array.dtype, backend.device_of(array)))
-    if gradient.shape != array.shape:
-        raise ValueError(f"{what}: the gradient has shape {gradient.shape}, the output {array.shape}; they must agree")
-    backend.same_device(what, ("output", array), ("gradient", gradient._data))
-    gradient = gradient if gradient.dtype == array.dtype else gradient.astype(array.dtype)
-    return output._node, gradient if create_graph else gradient._data.copy()
+    if gradient is None and output.size != 1:
+        raise RuntimeError(f"{what}: an output of shape {output.shape} needs a gradient; or take its .sum()")
+    array = backend.ones_like(output._data)
+    if gradient is not None:
+        array = output._fitting(f"{what}: gradient", backend.raw(gradient), output.shape)
+        if create_graph and isinstance(gradient, Tensor):
+            return output._node, gradient.to(output.dtype)
+    return output._node, wrap(array) if create_graph else array

@@ -8,37 +8,37 @@ from .errors import brief
 
 def number(what, value, low=0.0, high=math.inf, ends="[]"):
     """`value` as a float between low and high, never nan; `ends` says which end belongs to the interval."""
-    wanted = f"a number in {ends[0]}{low:g}, {high:g}{ends[1]}"
-    _require(hasattr(value, "__float__") and not isinstance(value, bool), TypeError, what, value, wanted)
-    above = value > low or (value == low and ends[0] == "[")
-    below = value < high or (value == high and ends[1] == "]")
-    _require(above and below, ValueError, what, value, wanted)
-    return float(value)
+    kind = hasattr(value, "__float__") and type(value).__name__ != "bool" and getattr(value, "size", 1) == 1
+    try:
+        found = float(value) if kind else math.nan
+    except OverflowError:
+        found = math.nan
+    fits = low < found < high or (found, ends[0]) == (low, "[") or (found, ends[1]) == (high, "]")
+    _require(kind, fits, what, value, f"a number in {ends[0]}{low:g}, {high:g}{ends[1]}")
+    return found
 
 
 def whole(what, value, low=1):
     """`value` as an int that is not below `low`."""
-    wanted = f"a whole number >= {low}"
-    _require(hasattr(value, "__index__") and not isinstance(value, bool), TypeError, what, value, wanted)
-    _require(value.__index__() >= low, ValueError, what, value, wanted)
-    return value.__index__()
+    kind = hasattr(value, "__index__") and not isinstance(value, bool)
+    return _require(kind, kind and value.__index__() >= low, what, value, f"a whole number >= {low}").__index__()
 
 
 def choice(what, value, choices):
     """`value`, which must be one of the choices."""
-    _require(value in choices, ValueError, what, value, f"one of {', '.join(map(repr, choices))}")
-    return value
+    return _require(True, value in choices, what, value, f"one of {', '.join(map(repr, choices))}")
 
 
 def flag(what, value):
     """`value`, which must be True or False."""
-    _require(value is True or value is False, TypeError, what, value, "True or False")
+    return _require(isinstance(value, bool), True, what, value, "True or False")
+
+
+def _require(kind, fits, what, value, wanted):
+    """`value`; a TypeError if its kind is wrong, a ValueError if it does not fit."""
+    if not (kind and fits):
+        raise (ValueError if kind else TypeError)(f"{what} is {brief(value)}; it must be {wanted}")
     return value
-
-
-def _require(holds, kind, what, value, wanted):
-    if not holds:
-        raise kind(f"{what} is {brief(value)}; it must be {wanted}")
 
 
 OPTIONS = {
@@ -49,7 +49,6 @@ OPTIONS = {
     "delta": partial(number, ends="()"),
     "approximate": partial(choice, choices=("none", "tanh")),
     "reduction": partial(choice, choices=("mean", "sum", "none")),
-    "mode": partial(choice, choices=("fan_in", "fan_out")),
 }
 
 

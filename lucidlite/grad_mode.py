@@ -22,12 +22,6 @@ class SetGradMode(contextlib.ContextDecorator):
         self = super().__new__(cls)
         return self if function is None else self(function)  # `@no_grad` works like `@no_grad()`
 
-    def __call__(self, function):
-        code = getattr(function, "__code__", None)
-        if not callable(function) or (code and code.co_flags & 0x2A0):  # it would run when the block is long left
-            raise TypeError(f"{type(self).__name__} decorates plain functions, not {function!r}; use `with` inside it")
-        return super().__call__(function)
-
     def __enter__(self):
         mode.outer.append(mode.enabled)
         mode.enabled = self.recording

@@ -163,13 +163,13 @@ def test_it_works_where_gradients_are_switched_off():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: gradcheck(lambda a: a, make([1, 2])), "no input is floating"),
-        (lambda: gradcheck(lambda: make([1.0])), "no input is floating"),
+        (lambda: gradcheck(lambda a: a, make([1, 2])), "at least one floating input"),
+        (lambda: gradcheck(lambda: make([1.0])), "at least one floating input"),
         (lambda: gradcheck(lambda a: a, make(X), order=3), "order is 3"),
         (lambda: gradcheck(lambda a: a, make(X), order="2"), "order is '2'"),
         (lambda: gradcheck(lambda a: 3.0, make(X)), "function.* float"),
         (lambda: gradcheck(lambda a: (a, None), make(X)), "function.* NoneType"),
-        (lambda: gradcheck(3, make(X)), "function.* 3"),
+        (lambda: gradcheck(3, make(X)), "function, not 3"),
     ],
 )
 def test_what_cannot_be_checked_is_refused(call, message):

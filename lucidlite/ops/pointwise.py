@@ -5,67 +5,30 @@ take 0, `maximum` and `minimum` share the gradient of a tie equally, `clip` pass
 """
 
 import math
+import operator
 
 from .. import backend
 from ..autograd import defgrad, op
-from ..backend import ufunc, xp, zero
+from ..backend import ufunc, xp
 
-_maximum, _minimum = ufunc("maximum"), ufunc("minimum")
-
-# ---- Arithmetic ------------------------------------------------------------------------------------------------------
+_maximum = ufunc("maximum")
 
 
-@op
-def add(a, b):
-    """a + b."""
-    return a + b
+def _named(name, text, described, forward=None, **rules):
+    """The op of this name; a lambda may be what lends its arguments to a `forward` that shows none, written in C."""
+    described.__name__ = described.__qualname__ = name
+    described.__doc__ = f"{text}."
+    return defgrad(op(described, forward), **{argument: rule for argument, rule in rules.items() if rule})
 
 
-@op
-def sub(a, b):
-    """a - b."""
-    return a - b
+def _operator(name, text, forward, a=None, b=None):
+    """The op of two tensors that calls `forward`; the rules `a` and `b` are its derivatives times g."""
+    return _named(name, text, lambda a, b: None, forward, a=a, b=b)
 
 
-@op
-def multiply(a, b):
-    """a * b, element by element."""
-    return a * b
-
-
-@op
-def true_divide(a, b):
-    """a / b."""
-    return a / b
-
-
-@op
-def floor_divide(a, b):
-    """The largest whole number not above a / b."""
-    return a // b
-
-
-@op
-def remainder(a, b):
-    """What is left of a after dividing by b: a - b * floor(a / b), with the sign of b."""
-    return a % b
-
-
-@op
-def power(a, b):
-    """a to the power of b; a may be negative where b is a whole number."""
-    return a**b
-
-
-def div(a, b, floor=False):
-    """a / b, or with `floor` the largest whole number not above it."""
-    return floor_divide(a, b) if floor else true_divide(a, b)
-
-
-@op
-def neg(a):
-    """-a."""
-    return -a
+def _function(name, text, rule=None, forward=None):
+    """The op of one tensor that calls NumPy's universal function of this name, or `forward`."""
+    return _named(name, text, lambda a: None, forward or ufunc(name), a=rule)
 
 
 def _power_base(g, a, b):
@@ -80,94 +43,34 @@ def _power_exponent(g, a, y):
     return g * (y * log(where(a == 0, 1, a)))
 
 
-defgrad(add, a=lambda g: g, b=lambda g: g)
-defgrad(sub, a=lambda g: g, b=lambda g: -g)
-defgrad(multiply, a=lambda g, b: g * b, b=lambda g, a: g * a)
-defgrad(true_divide, a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
-defgrad(floor_divide, a=lambda g: zeros_like(g), b=lambda g: zeros_like(g))
-defgrad(remainder, a=lambda g: g, b=lambda g, a, b: -g * floor_divide(a, b))
-defgrad(power, a=_power_base, b=_power_exponent)
-defgrad(neg, a=lambda g: -g)
+zeros_like = _function("zeros_like", "Zeros of the shape, dtype and device of a", None, backend.zeros_like)
+add = _operator("add", "a + b", operator.add, lambda g: g, lambda g: g)
+sub = _operator("sub", "a - b", operator.sub, lambda g: g, lambda g: -g)
+multiply = _operator("multiply", "a * b, element by element", operator.mul, lambda g, b: g * b, lambda g, a: g * a)
+true_divide = _operator("true_divide", "a / b", operator.truediv, lambda g, b: g / b, lambda g, b, y: -g * y / b)
+floor_divide = _operator("floor_divide", "floor(a / b)", operator.floordiv, zeros_like, zeros_like)
+remainder = _operator("remainder", "a - b floor(a / b)", operator.mod, lambda g: g, lambda g, a, b: -g * (a // b))
+power = _operator("power", "a^b; a may be below 0 where b is whole", operator.pow, _power_base, _power_exponent)
+
+
+def div(a, b, floor=False):
+    """a / b, or with `floor` the largest whole number not above it."""
+    return floor_divide(a, b) if floor else true_divide(a, b)
+
 
 # ---- Comparisons: tensors of bool, without a gradient ----------------------------------------------------------------
 
+equal = _operator("equal", "Where a == b", operator.eq)
+not_equal = _operator("not_equal", "Where a != b", operator.ne)
+less = _operator("less", "Where a < b", operator.lt)
+less_equal = _operator("less_equal", "Where a <= b", operator.le)
+greater = _operator("greater", "Where a > b", operator.gt)
+greater_equal = _operator("greater_equal", "Where a >= b", operator.ge)
+logical_and = _operator("logical_and", "a & b: and for bool tensors, bit by bit for integers", operator.and_)
+logical_or = _operator("logical_or", "a | b: or for bool tensors, bit by bit for integers", operator.or_)
+logical_not = _function("logical_not", "~a: not for bool tensors, the complement for integers", None, operator.invert)
 
-@op
-def equal(a, b):
-    """Where a == b."""
-    return a == b
-
-
-@op
-def not_equal(a, b):
-    """Where a != b."""
-    return a != b
-
-
-@op
-def less(a, b):
-    """Where a < b."""
-    return a < b
-
-
-@op
-def less_equal(a, b):
-    """Where a <= b."""
-    return a <= b
-
-
-@op
-def greater(a, b):
-    """Where a > b."""
-    return a > b
-
-
-@op
-def greater_equal(a, b):
-    """Where a >= b."""
-    return a >= b
-
-
-@op
-def logical_and(a, b):
-    """a & b: and for bool tensors, bit by bit for integers."""
-    return a & b
-
-
-@op
-def logical_or(a, b):
-    """a | b: or for bool tensors, bit by bit for integers."""
-    return a | b
-
-
-@op
-def logical_not(a):
-    """~a: not for bool tensors, the complement for integers."""
-    return ~a
-
-
-@op
-def isnan(a):
-    """Where a is not a number."""
-    return xp(a).isnan(a)
-
-
-# ---- Functions of one argument, with NumPy's names -------------------------------------------------------------------
-
-
-def _function(name, text, rule):
-    """The op that calls NumPy's universal function of this name; `rule` is its derivative times g."""
-
-    def function(a):
-        raise NotImplementedError  # it lends the op its name, signature and text
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{text}, element by element."
-    call = op(function, forward=ufunc(name))
-    defgrad(call, a=rule)
-    return call
-
-
+neg = _function("neg", "-a", lambda g: -g, operator.neg)
 exp = _function("exp", "e to the power of a", lambda g, y: g * y)
 log = _function("log", "The natural logarithm", lambda g, a: g / a)
 log2 = _function("log2", "The logarithm to base 2", lambda g, a: g / (a * math.log(2)))
@@ -175,9 +78,9 @@ sqrt = _function("sqrt", "The square root", lambda g, y: g / (2 * y))
 square = _function("square", "a * a", lambda g, a: g * (2 * a))
 reciprocal = _function("reciprocal", "1 / a", lambda g, y: -g * y * y)
 abs = _function("abs", "The absolute value", lambda g, a: g * sign(a))
-sign = _function("sign", "-1, 0 or 1", lambda g: zeros_like(g))
-floor = _function("floor", "The largest whole number that is not above a", lambda g: zeros_like(g))
-ceil = _function("ceil", "The smallest whole number that is not below a", lambda g: zeros_like(g))
+sign = _function("sign", "-1, 0 or 1", zeros_like)
+floor = _function("floor", "The largest whole number that is not above a", zeros_like)
+ceil = _function("ceil", "The smallest whole number that is not below a", zeros_like)
 sin = _function("sin", "The sine of an angle in radians", lambda g, a: g * cos(a))
 cos = _function("cos", "The cosine of an angle in radians", lambda g, a: -g * sin(a))
 tan = _function("tan", "The tangent of an angle in radians", lambda g, y: g * (1 + y * y))
@@ -186,10 +89,16 @@ arccos = _function("arccos", "The angle in [0, pi] with cosine a", lambda g, a: 
 arctan = _function("arctan", "The angle in (-pi/2, pi/2) with tangent a", lambda g, a: g / (1 + a * a))
 sinh = _function("sinh", "The hyperbolic sine", lambda g, a: g * cosh(a))
 cosh = _function("cosh", "The hyperbolic cosine", lambda g, a: g * sinh(a))
-tanh = _function("tanh", "The hyperbolic tangent", lambda g, y: g * (1 - y * y))
 arcsinh = _function("arcsinh", "The inverse hyperbolic sine", lambda g, a: g / sqrt(a * a + 1))
 arccosh = _function("arccosh", "The inverse hyperbolic cosine, for a >= 1", lambda g, a: g / sqrt((a - 1) * (a + 1)))
 arctanh = _function("arctanh", "The inverse hyperbolic tangent, for -1 < a < 1", lambda g, a: g / (1 - a * a))
+tanh = _function("tanh", "The hyperbolic tangent", lambda g, y: g * (1 - y * y))
+# sign(y) is 0 or 1 and keeps the dtype; y > 0 would be cast at every product.
+relu = _function("relu", "max(a, 0); slope 0 at 0", lambda g, y: g * sign(y), lambda a: _maximum(a, backend.zero(a)))
+erf = _function(
+    "erf", "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to a",
+    lambda g, a: g * (2 / math.sqrt(math.pi) * exp(-a * a)), backend.erf,
+)  # fmt: skip
 
 
 @op
@@ -199,70 +108,9 @@ def sigmoid(a):
     return xp(a).maximum(e, a >= 0) / (1 + e)  # e is at most 1: the numerator is 1 for a >= 0, else e
 
 
-@op
-def relu(a):
-    """max(a, 0), with derivative 0 at 0."""
-    return _maximum(a, zero(a))
-
-
-@op
-def erf(a):
-    """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to a."""
-    return backend.erf(a)
-
-
-@op
-def round(a, decimals=0):
-    """The nearest number with so many decimals; halves go to the even neighbour."""
-    return xp(a).round(a, decimals)
-
-
 defgrad(sigmoid, a=lambda g, y: g * (y * (1 - y)))
-defgrad(relu, a=lambda g, y: g * sign(y))  # sign(y) is 0 or 1 and keeps the dtype; y > 0 would be cast at every product
-defgrad(erf, a=lambda g, a: g * (2 / math.sqrt(math.pi) * exp(-a * a)))
-defgrad(round, a=lambda g: zeros_like(g))
-
-# ---- Choosing --------------------------------------------------------------------------------------------------------
-
-
-@op
-def where(condition, a, b):
-    """a where the condition holds, else b."""
-    if isinstance(condition, str):
-        raise TypeError(f"where: the condition is {condition!r}; it must be a bool tensor")
-    return xp(condition, a, b).where(condition, a, b)
-
-
-@op
-def maximum(a, b):
-    """The greater of a and b."""
-    return _maximum(a, b)
-
-
-@op
-def minimum(a, b):
-    """The smaller of a and b."""
-    return _minimum(a, b)
-
-
-@op
-def clip(a, min=None, max=None):
-    """a, but not below min and not above max; either bound may be left out."""
-    if min is None and max is None:
-        raise ValueError("clip: min and max are both None; give at least one bound")
-    return xp(a).clip(a, min, max)
-
-
-@op
-def masked_fill(a, mask, value):
-    """a, with the number `value` where the mask (bool, broadcast to a's shape) is true."""
-    if getattr(mask, "dtype", "") != "bool":
-        raise TypeError(
-            f"masked_fill: the mask must be a bool tensor, not {getattr(mask, 'dtype', type(mask).__name__)}"
-        )
-    if getattr(value, "ndim", 0):
-        raise ValueError(f"masked_fill: the value has shape {value.shape}; it must be one number, or take where")
-    return xp(a).where(mask, a.dtype.type(value), a)
+_text = "The nearest number with so many decimals; halves go to the even neighbour"
+round = _named("round", _text, lambda a, decimals=0: xp(a).round(a, decimals), a=zeros_like)
 
 
 def _larger(g, a, b):
@@ -270,25 +118,36 @@ def _larger(g, a, b):
     return where(a == b, 0.5 * g, where(a > b, g, 0))
 
 
-def _inside(g, a, min, max):
-    """g where a lies within the bounds."""
-    inside = True if min is None else a >= min
-    return where(inside if max is None else inside & (a <= max), g, 0)
-
-
-defgrad(where, a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
-defgrad(maximum, a=_larger, b=lambda g, a, b: _larger(g, b, a))
-defgrad(minimum, a=lambda g, a, b: _larger(g, b, a), b=_larger)
-defgrad(clip, a=_inside)
-defgrad(masked_fill, a=lambda g, mask: where(mask, 0, g))
-
-# ---- Copies ----------------------------------------------------------------------------------------------------------
+_smaller = lambda g, a, b: _larger(g, b, a)
+maximum = _operator("maximum", "The greater of a and b", _maximum, _larger, _smaller)
+minimum = _operator("minimum", "The smaller of a and b", ufunc("minimum"), _smaller, _larger)
 
 
 @op
-def clone(a):
-    """A copy."""
-    return a.copy()
+def where(condition, a, b):
+    """a where the condition holds, else b."""
+    return xp(condition, a, b).where(condition, a, b)
+
+
+@op
+def clip(a, min=None, max=None):
+    """a, but not below min and not above max; either bound may be left out."""
+    return xp(a).clip(a, min, max)
+
+
+@op
+def masked_fill(a, mask, value):
+    """a, with the number `value` where the mask (bool, broadcast to a's shape) is true."""
+    if getattr(mask, "dtype", "") != "bool":
+        raise TypeError("the mask must be a bool tensor")
+    return xp(a).where(mask, a.dtype.type(value), a)
+
+
+defgrad(where, a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
+defgrad(clip, a=lambda g, a, y: where(a == y, g, 0))
+defgrad(masked_fill, a=lambda g, mask: where(mask, 0, g))
+
+clone = _function("clone", "A copy", lambda g: g, lambda a: a.copy())
 
 
 def astype(a, dtype):
@@ -297,9 +156,7 @@ def astype(a, dtype):
     return _astype(a if dtype.kind == "f" else a.detach(), dtype)
 
 
-@op
-def _astype(a, dtype):
-    return a.astype(dtype)
+_astype = _named("astype", "A copy in another dtype", lambda a, dtype: a.astype(dtype), a=lambda g: g)
 
 
 def move(a, device):
@@ -307,18 +164,4 @@ def move(a, device):
     return _move(a, device, backend.device_of(backend.raw(a)))
 
 
-@op
-def _move(a, device, source):
-    return backend.move(a, device)
-
-
-@op
-def zeros_like(a):
-    """Zeros of the shape, dtype and device of a."""
-    return backend.zeros_like(a)
-
-
-defgrad(clone, a=lambda g: g)
-_astype.op.name, _move.op.name = "astype", "move"
-defgrad(_move, a=lambda g, source: move(g, source))
-defgrad(_astype, a=lambda g: g)
+_move = _named("move", "", lambda a, device, source: backend.move(a, device), a=lambda g, source: move(g, source))

@@ -5,13 +5,15 @@ gradient rules stand first; the rest is made of them.
 """
 
 import functools
+import itertools
 import math
 import operator
 
-from .. import backend
+from .. import backend, checks
 from ..autograd import defgrad, op
-from ..backend import raw, xp
+from ..backend import numpy, raw, xp
 from ..errors import composed
+from .pointwise import _named
 
 
 def _sizes(sizes):
@@ -21,19 +23,23 @@ def _sizes(sizes):
     return tuple(map(operator.index, sizes))
 
 
-def _axis(axis, ndim, what):
+def _axis(axis, ndim):
     """The axis counted from 0."""
     if not -ndim <= axis < ndim:
-        raise IndexError(f"{what}: axis {axis} is out of bounds for {ndim} axes; count from 0, or from -1 backwards")
+        raise IndexError(f"axis {axis} is out of bounds for {ndim} axes; count from 0, or from -1 backwards")
     return axis % ndim
+
+
+def _axes(axis, ndim):
+    """The axes that None (all), a number or several numbers name, counted from 0."""
+    return tuple(range(ndim)) if axis is None else tuple(_axis(i, ndim) for i in _sizes((axis,)))
 
 
 # ---- The ops with rules ----------------------------------------------------------------------------------------------
 
 
-@op
-def _reshape(a, shape):
-    return a.reshape(shape)
+_reshape = _named("reshape", "", lambda a, shape: a.reshape(shape), a=lambda g, a_shape: g.reshape(a_shape))
+_getitem = _named("getitem", "", lambda a, index: a[index], a=lambda g, index, a_shape: _scatter(g, index, a_shape))
 
 
 @op
@@ -41,15 +47,27 @@ def _transpose(a, axes):
     return a.transpose(axes)
 
 
-@op
-def broadcast_to(a, shape):
-    """a, repeated along new axes in front and along axes of length 1 until it has this shape; no memory is used."""
-    return xp(a).broadcast_to(a, shape)
-
-
-@op
-def _getitem(a, index):
-    return a[index]
+swapaxes = _named(
+    "swapaxes", "Two axes exchanged", lambda a, axis1, axis2: a.swapaxes(axis1, axis2),
+    a=lambda g, axis1, axis2: g.swapaxes(axis1, axis2),
+)  # fmt: skip
+squeeze = _named(
+    "squeeze", "Without the axes of length 1, or without just these, which must have length 1",
+    lambda a, axis=None: a.squeeze(axis), a=lambda g, a_shape: g.reshape(a_shape),
+)  # fmt: skip
+broadcast_to = _named(
+    "broadcast_to", "a, repeated along new axes in front and along axes of length 1 to have this shape; uses no memory",
+    lambda a, shape: xp(a).broadcast_to(a, shape), a=lambda g: g,
+)  # fmt: skip
+flip = _named(
+    "flip", "a with the elements along an axis, several, or all of them in reverse order",
+    lambda a, axis=None: xp(a).flip(a, axis), a=lambda g, axis: flip(g, axis),
+)  # fmt: skip
+roll = _named(
+    "roll", "a with the elements along an axis moved on by `shifts` places; those that fall out come in again in front",
+    lambda a, shifts, axis=None: xp(a).roll(a, shifts, axis),
+    a=lambda g, shifts, axis: roll(g, [-n for n in _sizes((shifts,))], axis),
+)  # fmt: skip
 
 
 @op
@@ -63,77 +81,38 @@ def _scatter(a, index, shape):
 
 
 @op
-def flip(a, axis=None):
-    """a with the elements along an axis, several, or all of them in reverse order."""
-    return xp(a).flip(a, axis)
+def pad(a, pairs, value=0):
+    """`value` put before and after each axis: so many times on all sides, (before, after), or a pair for each axis."""
+    middle, shape = _middle(pairs, a.shape)
+    total = xp(a).full(shape, value, a.dtype)
+    total[middle] = a
+    return total
 
 
-@op
-def roll(a, shifts, axis=None):
-    """a with the elements along an axis moved on by `shifts` places; those that fall out come in again in front."""
-    return xp(a).roll(a, shifts, axis)
+def _middle(pairs, shape):
+    """Where the middle of a padded array is, and the shape of the whole."""
+    pairs = numpy.broadcast_to(pairs, (len(shape), 2)).tolist()
+    if min((n for pair in pairs for n in pair), default=0) < 0:
+        raise ValueError("give numbers >= 0")
+    middle = tuple(slice(before, before + n) for (before, _), n in zip(pairs, shape))
+    return middle, tuple(before + n + after for (before, after), n in zip(pairs, shape))
 
 
-def _check_matrix(a, name):
-    if a.ndim < 2:
-        raise ValueError(f"{name}: a has shape {a.shape}; a triangle needs two axes")
+def _triangle(name, text):
+    def triangle(a, diagonal=0):
+        _axis(1, a.ndim)
+        return getattr(xp(a), name)(a, diagonal)
+
+    call = _named(name, text, triangle, a=lambda g, diagonal: call(g, diagonal))
+    return call
 
 
-@op
-def tril(a, diagonal=0):
-    """The lower triangle of the last two axes, up to and with this diagonal; zeros above."""
-    _check_matrix(a, "tril")
-    return xp(a).tril(a, diagonal)
+tril = _triangle("tril", "The lower triangle of the last two axes, up to and with this diagonal; zeros above")
+triu = _triangle("triu", "The upper triangle of the last two axes, from this diagonal on; zeros below")
 
-
-@op
-def triu(a, diagonal=0):
-    """The upper triangle of the last two axes, from this diagonal on; zeros below."""
-    _check_matrix(a, "triu")
-    return xp(a).triu(a, diagonal)
-
-
-_reshape.op.name, _transpose.op.name, _getitem.op.name, _scatter.op.name = "reshape", "transpose", "getitem", "scatter"
-
-defgrad(_reshape, a=lambda g, a_shape: g.reshape(a_shape))
 defgrad(_transpose, a=lambda g, axes: _transpose(g, tuple(sorted(range(len(axes)), key=axes.__getitem__))))
-defgrad(broadcast_to, a=lambda g: g)
-defgrad(_getitem, a=lambda g, index, a_shape: _scatter(g, index, a_shape))
 defgrad(_scatter, a=lambda g, index: _getitem(g, index))
-defgrad(flip, a=lambda g, axis: flip(g, axis))
-defgrad(roll, a=lambda g, shifts, axis: roll(g, [-s for s in shifts] if hasattr(shifts, "__iter__") else -shifts, axis))
-defgrad(tril, a=lambda g, diagonal: tril(g, diagonal))
-defgrad(triu, a=lambda g, diagonal: triu(g, diagonal))
-
-
-def variadic(name, count, options, forward, rule):
-    """An op of `count` tensors a0, a1, ... and some options: `forward(tensors, *options)`, `rule(i)` for the i-th."""
-
-    def call(*args):
-        return forward(args[:count], *args[count:])
-
-    names = [*(f"a{i}" for i in range(count)), *options]
-    call.__name__ = name
-    call.parameters = names
-    result = op(call)
-    defgrad(result, **{f"a{i}": rule(i) for i in range(count)})
-    return result
-
-
-def _cut(g, axis, start, stop):
-    return _getitem(g, (slice(None),) * axis + (slice(start, stop),))
-
-
-@functools.lru_cache(64)
-def _concatenate(n):
-    def forward(arrays, axis, starts):
-        return xp(*arrays).concatenate(arrays, axis)
-
-    def rule(i):
-        return lambda g, axis, starts: _cut(g, axis, starts[i], starts[i + 1])
-
-    return variadic("concatenate", n, ("axis", "starts"), forward, rule)
-
+defgrad(pad, a=lambda g, pairs, a_shape: _getitem(g, _middle(pairs, a_shape)[0]))
 
 # ---- Made of them: new shapes ----------------------------------------------------------------------------------------
 
@@ -157,48 +136,24 @@ def ravel(a):
 @composed
 def flatten(a, start_axis=0, end_axis=-1):
     """The axes from `start_axis` to `end_axis` made one."""
-    if a.ndim == 0:
-        return _reshape(a, (1,))
-    start, end = _axis(start_axis, a.ndim, "flatten"), _axis(end_axis, a.ndim, "flatten")
+    shape = a.shape or (1,)
+    start, end = _axis(start_axis, len(shape)), _axis(end_axis, len(shape))
     if start > end:
-        raise ValueError(f"flatten: start_axis {start_axis} comes after end_axis {end_axis}")
-    return _reshape(a, (*a.shape[:start], math.prod(a.shape[start : end + 1]), *a.shape[end + 1 :]))
+        raise ValueError("start_axis comes after end_axis")
+    return _reshape(a, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
 
 
 @composed
 def transpose(a, *axes):
     """The axes in another order; in reverse when none is given."""
-    if not axes or axes == (None,):
-        return _transpose(a, tuple(reversed(range(a.ndim))))
-    order = _sizes(axes)
-    axes = tuple(_axis(n, a.ndim, "transpose") for n in order)
-    if sorted(axes) != list(range(a.ndim)):
-        raise ValueError(f"transpose: axes {order} for a tensor of shape {a.shape}; name each axis once")
-    return _transpose(a, axes)
-
-
-@composed
-def swapaxes(a, axis1, axis2):
-    """Two axes exchanged."""
-    axes = list(range(a.ndim))
-    i, j = _axis(axis1, a.ndim, "swapaxes"), _axis(axis2, a.ndim, "swapaxes")
-    axes[i], axes[j] = axes[j], axes[i]
-    return _transpose(a, tuple(axes))
-
-
-@composed
-def squeeze(a, axis=None):
-    """Without the axes of length 1, or without just these, which must have length 1."""
-    axes = range(a.ndim) if axis is None else [_axis(i, a.ndim, "squeeze") for i in _sizes((axis,))]
-    if axis is not None and any(a.shape[i] != 1 for i in axes):
-        raise ValueError(f"squeeze: axis {axis} of a tensor of shape {a.shape} has another length than 1")
-    return _reshape(a, tuple(n for i, n in enumerate(a.shape) if n != 1 or i not in axes))
+    given = axes and axes != (None,)
+    return _transpose(a, _axes(_sizes(axes), a.ndim) if given else tuple(reversed(range(a.ndim))))
 
 
 @composed
 def unsqueeze(a, axis):
     """With a new axis of length 1 at this place."""
-    place = _axis(axis, a.ndim + 1, "unsqueeze")
+    place = _axis(axis, a.ndim + 1)
     return _reshape(a, (*a.shape[:place], 1, *a.shape[place:]))
 
 
@@ -206,47 +161,8 @@ def unsqueeze(a, axis):
 def expand(a, *sizes):
     """a broadcast to these lengths; -1 keeps the length that an axis has."""
     sizes = _sizes(sizes)
-    old = (1,) * (len(sizes) - a.ndim) + a.shape
-    new = len(sizes) - a.ndim
-    if new < 0 or -1 in sizes[:new] or any(n not in (-1, o) and o != 1 for n, o in zip(sizes, old)):
-        raise ValueError(f"expand: {sizes} from shape {a.shape}; only new axes in front and axes of length 1 can grow")
+    old = (-1,) * (len(sizes) - a.ndim) + a.shape
     return broadcast_to(a, tuple(o if n == -1 else n for n, o in zip(sizes, old)))
-
-
-@composed
-def repeat(a, repeats, axis=None):
-    """Each element `repeats` times in a row; a list has a number for each. Without an axis, a is raveled first."""
-    if axis is None:
-        a, axis = ravel(a), 0
-    axis = _axis(axis, a.ndim, "repeat")
-    counts = repeats if hasattr(repeats, "__iter__") else [operator.index(repeats)] * a.shape[axis]
-    if len(counts) != a.shape[axis] or any(n < 0 for n in counts):
-        raise ValueError(
-            f"repeat: repeats={repeats} for axis {axis} of shape {a.shape}; give a number >= 0, or one for each element"
-        )
-    if counts is not repeats:
-        wide = (*a.shape[: axis + 1], repeats, *a.shape[axis + 1 :])
-        return _reshape(
-            broadcast_to(unsqueeze(a, axis + 1), wide), (*a.shape[:axis], a.shape[axis] * repeats, *a.shape[axis + 1 :])
-        )
-    places = [i for i, n in enumerate(counts) for _ in range(n)]
-    return getitem(a, (slice(None),) * axis + (places,))
-
-
-@composed
-def tile(a, *reps):
-    """The whole tensor `reps` times along each axis."""
-    reps = _sizes(reps)
-    if any(n < 0 for n in reps):
-        raise ValueError(f"tile: reps={reps}; each must be at least 0")
-    shape = (1,) * (len(reps) - a.ndim) + a.shape
-    reps = (1,) * (len(shape) - len(reps)) + reps
-    pairs = [m for n in shape for m in (1, n)]
-    wide = broadcast_to(_reshape(a, pairs), tuple(m for r, n in zip(reps, shape) for m in (r, n)))
-    return _reshape(wide, tuple(r * n for r, n in zip(reps, shape)))
-
-
-# ---- Made of them: joining and taking apart --------------------------------------------------------------------------
 
 
 @composed
@@ -258,81 +174,75 @@ def concatenate(arrays, axis=0):
     """
     arrays = list(arrays)
     if not arrays:
-        raise ValueError("concatenate: the list of tensors is empty; give at least one")
-    first, axis = arrays[0].shape, _axis(axis, arrays[0].ndim, "concatenate")
-    starts = [0]
-    for i, a in enumerate(arrays):
-        if a.ndim != len(first) or any(m != n for k, (m, n) in enumerate(zip(a.shape, first)) if k != axis):
-            raise ValueError(
-                f"concatenate: tensor {i} has shape {a.shape}, tensor 0 has {first}; only axis {axis} may differ"
-            )
-        starts.append(starts[-1] + a.shape[axis])
-    return _concatenate(len(arrays))(*arrays, axis, tuple(starts))
+        raise ValueError("the list of tensors is empty; give at least one")
+    axis = _axis(axis, arrays[0].ndim)
+    ends = tuple(itertools.accumulate((a.shape[axis] for a in arrays), initial=0))
+    return _concatenate(len(arrays))(*arrays, axis, ends)
+
+
+@functools.lru_cache(64)
+def _concatenate(n):
+    """The op that joins n tensors, the i-th of which goes from ends[i] to ends[i + 1]."""
+
+    def forward(*args):
+        return xp(*args[:n]).concatenate(args[:n], args[n])
+
+    def rule(i):
+        return lambda g, axis, ends: _cut(g, axis, ends[i], ends[i + 1])
+
+    rules = {f"a{i}": rule(i) for i in range(n)}
+    forward.__name__, forward.parameters = "concatenate", [*rules, "axis", "ends"]
+    return defgrad(op(forward), **rules)
+
+
+def _cut(a, axis, start, stop):
+    return _getitem(a, (slice(None),) * axis + (slice(start, stop),))
 
 
 @composed
 def stack(arrays, axis=0):
     """Tensors of one shape along a new axis."""
-    arrays = list(arrays)
-    if len({a.shape for a in arrays}) > 1:
-        raise ValueError(f"stack: the shapes differ: {', '.join(str(a.shape) for a in arrays)}")
     return concatenate([unsqueeze(a, axis) for a in arrays], axis)
 
 
 @composed
 def split(a, size_or_sections, axis=0):
     """A tuple of pieces along an axis: of one size each (the last may be shorter), or of the sizes in a list."""
-    axis, sizes = _axis(axis, a.ndim, "split"), size_or_sections
+    axis, sizes = _axis(axis, a.ndim), size_or_sections
     length = a.shape[axis]
     if not hasattr(sizes, "__iter__"):
-        sizes = operator.index(sizes)
-        if sizes < 1:
-            raise ValueError(f"split: the size of a piece is {sizes}; it must be at least 1")
-        sizes = [min(sizes, length - i) for i in range(0, length, sizes)] or [0]
+        size = checks.whole("the size", sizes)
+        sizes = [min(size, length - i) for i in range(0, length, size)] or [0]
     if sum(sizes) != length or min(sizes, default=0) < 0:
-        raise ValueError(f"split: sizes {list(sizes)} do not add up to the length {length} of axis {axis}")
+        raise ValueError(f"the sizes do not add up to the length {length} of axis {axis}")
     return tuple(_cut(a, axis, sum(sizes[:i]), sum(sizes[: i + 1])) for i in range(len(sizes)))
 
 
 @composed
 def chunk(a, chunks, axis=0):
     """At most `chunks` pieces of equal size along an axis; the last may be shorter."""
-    if chunks < 1:
-        raise ValueError(f"chunk: {chunks} pieces; it must be at least 1")
-    return split(a, max(1, math.ceil(a.shape[_axis(axis, a.ndim, "chunk")] / chunks)), axis)
+    size = math.ceil(a.shape[_axis(axis, a.ndim)] / checks.whole("chunks", chunks))
+    return split(a, size or 1, axis)
 
 
 @composed
-def pad(a, pairs, value=0):
-    """`value` put before and after each axis: so many times on all sides, (before, after), or a pair for each axis."""
-    if hasattr(pairs, "__index__"):
-        pairs = (pairs, pairs)
-    if len(pairs) == 2 and all(hasattr(n, "__index__") for n in pairs):
-        pairs = (pairs,) * a.ndim
-    pairs = tuple((before.__index__(), after.__index__()) for before, after in pairs)
-    if len(pairs) != a.ndim or any(n < 0 for pair in pairs for n in pair):
-        raise ValueError(
-            f"pad: widths {pairs} for a tensor of shape {a.shape}; give a pair of numbers >= 0 for each axis"
-        )
-    return _pad(a, pairs, value)
+def repeat(a, repeats, axis=None):
+    """Each element `repeats` times in a row; a list has a number for each. Without an axis, a is raveled first."""
+    if axis is None:
+        a, axis = _reshape(a, (-1,)), 0
+    axis = _axis(axis, a.ndim)
+    places = xp(raw(a)).arange(a.shape[axis]).repeat(_sizes((repeats,)))
+    return _getitem(a, (slice(None),) * axis + (places,))
 
 
-@op
-def _pad(a, pairs, value):
-    total = xp(a).full([n + sum(pair) for n, pair in zip(a.shape, pairs)], value, a.dtype)
-    total[_middle(pairs, a.shape)] = a
-    return total
-
-
-def _middle(pairs, shape):
-    return tuple(slice(before, before + n) for (before, _), n in zip(pairs, shape))
-
-
-_pad.op.name = "pad"
-defgrad(_pad, a=lambda g, pairs, a_shape: _getitem(g, _middle(pairs, a_shape)))
-
-
-# ---- Made of them: choosing elements ---------------------------------------------------------------------------------
+@composed
+def tile(a, *reps):
+    """The whole tensor `reps` times along each axis."""
+    reps = _sizes(reps)
+    shape = (1,) * (len(reps) - a.ndim) + a.shape
+    pairs = list(zip((1,) * (len(shape) - len(reps)) + reps, shape))
+    a = broadcast_to(_reshape(a, [k for _, n in pairs for k in (1, n)]), [k for pair in pairs for k in pair])
+    return _reshape(a, [times * n for times, n in pairs])
 
 
 @composed
@@ -346,11 +256,10 @@ def getitem(a, index):
 @composed
 def gather(a, axis, index):
     """For axis 1, result[i, j, k] = a[i, index[i, j, k], k]: an element for each index, which has as many axes as a."""
-    index, axis = backend.index(index, a, "gather"), _axis(axis, a.ndim, "gather")
-    if index.dtype == bool:
-        raise TypeError("gather: the index is bool; it takes integers, a[mask] takes a mask")
-    if index.ndim != a.ndim or any(m > n for k, (m, n) in enumerate(zip(index.shape, a.shape)) if k != axis):
-        raise ValueError(f"gather: index of shape {index.shape} for {a.shape}; as many axes, only axis {axis} longer")
+    index, axis = backend.index(index, a, "gather"), _axis(axis, a.ndim)
+    shapes = zip(index.shape, a.shape)
+    if index.dtype == bool or index.ndim != a.ndim or any(m > n for k, (m, n) in enumerate(shapes) if k != axis):
+        raise ValueError(f"the index must hold integers, have as many axes as a, and only axis {axis} may be longer")
     grid = [xp(index).arange(n).reshape((-1,) + (1,) * (a.ndim - k - 1)) for k, n in enumerate(index.shape)]
     return _getitem(a, tuple(index if k == axis else grid[k] for k in range(a.ndim)))
 
@@ -358,10 +267,8 @@ def gather(a, axis, index):
 @composed
 def diagonal(a, offset=0, axis1=0, axis2=1):
     """The diagonal of two axes, as the last axis; `offset` > 0 above the main one, < 0 below."""
-    i, j = _axis(axis1, a.ndim, "diagonal"), _axis(axis2, a.ndim, "diagonal")
-    if i == j:
-        raise ValueError(f"diagonal: axis1 and axis2 are both {i}")
-    last = _transpose(a, (*(k for k in range(a.ndim) if k not in (i, j)), i, j))
-    rows, columns = max(-offset, 0), max(offset, 0)
-    steps = xp(raw(a)).arange(max(0, min(a.shape[i] - rows, a.shape[j] - columns)))
-    return _getitem(last, (..., rows + steps, columns + steps))
+    i, j = _axes((axis1, axis2), a.ndim)
+    n = min(a.shape[i] + min(offset, 0), a.shape[j] - max(offset, 0))
+    places = xp(raw(a)).arange(n)  # none where n < 0
+    a = transpose(a, *(k for k in range(a.ndim) if k not in (i, j)), i, j)
+    return _getitem(a, (..., places - min(offset, 0), places + max(offset, 0)))
