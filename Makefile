@@ -12,7 +12,7 @@ export NO_MKDOCS_2_WARNING := 1
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
     $$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help train test lint docs-build docs bench gpu-test clean
+.PHONY: help train test lint docs-build docs-test docs bench gpu-test gpu-bench clean
 .NOTPARALLEL:  # two pips in one environment corrupt it
 
 help:  ## this list
@@ -22,8 +22,10 @@ help:  ## this list
 train: $(VENV)/.installed-tutorials  ## train a classifier of handwritten digits; results in out/digits/
 	@$(RUN) tutorials/04_digits.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
 
-test: $(VENV)/.installed-test  ## the test suite
+# The second run takes what has to do with a device to a strict stand-in for CuPy; 5 says that ARGS chose nothing of it.
+test: $(VENV)/.installed-test  ## the test suite, and again what a GPU would run, on a stand-in for it
 	@$(RUN) -m pytest $(ARGS)
+	@LUCIDLITE_TEST_DEVICE=standin $(RUN) -m pytest $(ARGS) || [ $$? = 5 ]
 
 lint: $(VENV)/.installed-dev  ## format, lint rules, types and the line budget
 	@$(RUN) -m ruff format --check
@@ -35,6 +37,9 @@ docs-build: $(VENV)/.installed-docs  ## build the documentation into site/
 	@$(RUN) -m mkdocs build --strict
 	@$(RUN) -m tools.check_site
 
+docs-test: docs-build  ## build the documentation, and look at it in a browser
+	@$(RUN) -m pytest tests_docs $(ARGS)
+
 docs: $(VENV)/.installed-docs  ## serve the documentation and rebuild it on every change
 	@$(RUN) -m mkdocs serve
 
@@ -43,12 +48,21 @@ bench: $(BENCH_VENV)/.installed-bench  ## compare the speed with PyTorch's, whic
 
 # CuPy has to fit the machine's driver, so this one uses a Python that has it and installs nothing.
 GPU_PROBE := import hypothesis, numpy, pytest, cupy; cupy.cuda.runtime.getDeviceCount()
+GPU_BENCH := import numpy, torch, cupy; cupy.cuda.runtime.getDeviceCount(); torch.zeros(1, device="cuda")
 gpu-test:  ## the test suite on a GPU
 	@for p in $(RUN) python3 python; do \
 	    if $$p -c '$(GPU_PROBE)' 2>/dev/null; then exec env LUCIDLITE_TEST_DEVICE=gpu $$p -m pytest $(ARGS); fi; \
 	done; \
 	echo "make gpu-test needs a Python with cupy, numpy, pytest and hypothesis and an NVIDIA GPU, but python3 says:" \
 	    "$$(python3 -c '$(GPU_PROBE)' 2>&1 | tail -n 1)" >&2; exit 1
+
+gpu-bench:  ## compare the speed with PyTorch's on a GPU; writes benchmarks/results/gpu.json
+	@for p in $(RUN) python3 python; do \
+	    if $$p -c '$(GPU_BENCH)' 2>/dev/null; then \
+	        exec $$p -m benchmarks --gpu --json benchmarks/results/gpu.json $(ARGS); fi; \
+	done; \
+	echo "make gpu-bench needs a Python with cupy, numpy and torch for CUDA and an NVIDIA GPU, but python3 says:" \
+	    "$$(python3 -c '$(GPU_BENCH)' 2>&1 | tail -n 1)" >&2; exit 1
 
 clean:  ## remove what was made, results in out/ too, but not the environments
 	rm -rf site out dist .pytest_cache .ruff_cache .hypothesis

@@ -13,14 +13,13 @@ import lucidlite
 
 from .measure import ROWS
 
-for _name in ("tiny_ops", "long_chain", "training", "imports", "optimizers"):  # in the order of the table
-    importlib.import_module("." + _name, __package__)
-
+CPU, GPU = ("tiny_ops", "long_chain", "training", "imports", "optimizers"), ("gpu",)  # in the order of the table
 LINE = "{:<48} {:>10} {:>10}  {:<13} {:>6}  {:>11} {:>6}  {}"
 
 
-def compare(names, threads, scale, path):
+def compare(names, threads, scale, path, gpu=False):
     """Measure the rows whose name contains one of the names, and print the table as it grows."""
+    modules = [importlib.import_module("." + name, __package__) for name in (GPU if gpu else CPU)]
     torch.set_num_threads(threads)
     about = {
         "processor": find_processor(),
@@ -29,6 +28,7 @@ def compare(names, threads, scale, path):
         "Python": platform.python_version(),
     }
     about |= {"numpy": numpy.__version__, "torch": torch.__version__, "lucidlite": lucidlite.__version__}
+    about |= modules[0].about() if gpu else {}
     print(", ".join(f"{key} {value}" for key, value in about.items()), end="\n\n")
     print(LINE.format("what", "lucidlite", "reference", "is", "ratio", "middle half", "goal", ""))
     rows = [run_row(*entry, scale) for entry in ROWS if not names or any(name in entry[0] for name in names)]

@@ -7,7 +7,6 @@ CuPy is imported when a GPU is first asked for, never before.
 import functools
 import importlib
 import importlib.util
-import itertools
 import math
 from contextvars import copy_context
 from typing import Any
@@ -17,26 +16,13 @@ from numpy import ndarray
 
 cupy: Any = None  # the CuPy module, once load_cupy() has found it
 
-Array = Any  # an array of either library: neither states types that the other one shares
-Axis = int | tuple[int, ...] | None
-
 FLOAT64 = numpy.dtype("float64")
 FLOAT32 = numpy.dtype("float32")
 DTYPES = (
-    "float16",
-    "float32",
-    "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "bool",
-)
-INSTALL = "it takes an NVIDIA GPU and CuPy: `pip install lucidlite[cuda12]`, or lucidlite[cuda13] for CUDA 13"
+    "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
+)  # fmt: skip
+recording = False  # whether a CUDA graph is being recorded, into which nothing from the host can go
+watchers = []  # each is called with every optimizer that has taken a step
 
 
 def xp(*arrays):
@@ -53,12 +39,12 @@ def load_cupy():
     if cupy is None:
         try:
             found = importlib.import_module("cupy")
-            count = found.cuda.runtime.getDeviceCount()
+            found.cuda.runtime.getDeviceCount()  # raises where there is none
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise RuntimeError(f"the device 'gpu' cannot be used here ({reason}); {INSTALL}") from None
-        if not count:
-            raise RuntimeError(f"the device 'gpu' cannot be used here (CuPy sees no GPU); {INSTALL}")
+            raise RuntimeError(
+                f"the device 'gpu' cannot be used here ({type(error).__name__}: {error}); it takes an NVIDIA GPU and "
+                "CuPy: `pip install lucidlite[cuda12]`, or lucidlite[cuda13] for CUDA 13"
+            ) from None
         cupy = found
     return cupy
 
@@ -67,56 +53,64 @@ def gpu_index(device):
     """None for "cpu", 0 for "gpu", n for "gpu:n"; a ValueError for any other name."""
     if device == "cpu":
         return None
-    name, _, index = device.partition(":") if isinstance(device, str) else ("", "", "")
-    if name != "gpu" or (index and not index.isdecimal()) or device == "gpu:":
+    name, colon, number = str(device).partition(":")
+    if name != "gpu" or not (number if colon else "0").isdecimal():
         raise ValueError(f"unknown device {device!r}; the devices are 'cpu', 'gpu' and 'gpu:0', 'gpu:1', ...")
-    count = load_cupy().cuda.runtime.getDeviceCount()
-    if int(index or 0) >= count:
+    index, count = int(number or 0), load_cupy().cuda.runtime.getDeviceCount()
+    if index >= count:
         raise ValueError(f"there is no device {device!r}; this machine has {count} GPU(s)")
-    return int(index or 0)
+    return index
+
+
+def on_gpu(array):
+    """Whether this is an array of CuPy."""
+    return cupy is not None and isinstance(array, cupy.ndarray)
 
 
 def device_of(array):
     """The name of the device that an array lies on."""
-    if cupy is None or not isinstance(array, cupy.ndarray):
+    if not on_gpu(array):
         return "cpu"
     return f"gpu:{array.device.id}" if array.device.id else "gpu"
-
-
-def move(array, device):
-    """The array on that device: itself if it is there, else a copy."""
-    index, here = gpu_index(device), device_of(array)
-    if index is None:
-        return array if here == "cpu" else cupy.asnumpy(array)
-    if here != "cpu" and array.device.id == index:
-        return array
-    with cupy.cuda.Device(index):
-        return cupy.asarray(array)
-
-
-def same_device(what, *arrays):
-    """Refuse (name, array) pairs that lie on different devices; numbers and None belong to any."""
-    found = [(name, a, device_of(a)) for name, a in arrays if hasattr(a, "shape") and not isinstance(a, numpy.generic)]
-    for name, a, device in found[1:]:
-        first, b, other = found[0]
-        if device != other:
-            raise RuntimeError(
-                f"{what}: {first} {b.shape} is on {other}, {name} {a.shape} is on {device}. Move one with .to(...)"
-            )
 
 
 def create(function, device, *args, **options):
     """Call numpy's or cupy's `function`, by name, so that its result is made on the device."""
     index = gpu_index(device)
+    if index is not None:
+        cupy.cuda.Device(index).use()
+    return getattr(numpy if index is None else cupy, function)(*args, **options)
+
+
+def move(array, device):
+    """The array on that device: itself if it is there, else a copy."""
+    index, here = gpu_index(device), array.device.id if on_gpu(array) else None
+    if index == here:
+        return array
     if index is None:
-        return getattr(numpy, function)(*args, **options)
-    with cupy.cuda.Device(index):
-        return getattr(cupy, function)(*args, **options)
+        return cupy.asnumpy(array)
+    if recording and here is None:
+        raise RuntimeError("an array or random numbers of the CPU came in, which a recording cannot repeat")
+    return create("asarray", device, array)
 
 
-def stream(seed) -> Any:
-    """A new stream of random numbers; None seeds it from the operating system."""
-    return numpy.random.default_rng(seed)
+def same_device(what, *arrays):
+    """Refuse (name, array) pairs that lie on different devices; numbers and None belong to any."""
+    found = [(name, a.shape, device_of(a)) for name, a in arrays if isinstance(a, ndarray) or on_gpu(a)]
+    for name, shape, device in found[1:]:
+        if device != found[0][2]:
+            text = "{}: {} {} is on {}, {} {} is on {}. Move one with .to(...)"
+            raise RuntimeError(text.format(what, *found[0], name, shape, device))
+
+
+def from_dlpack(x):
+    """An array that shares the memory of another library's array, on whichever device it lies."""
+    found = (numpy if x.__dlpack_device__()[0] == 1 else load_cupy()).from_dlpack(x)
+    dtype(found.dtype)  # refuses complex numbers
+    return found
+
+
+stream: Any = numpy.random.default_rng  # a new stream of random numbers; None seeds it from the operating system
 
 
 def shape(sizes):
@@ -134,44 +128,39 @@ def shape(sizes):
 def dtype(name):
     """The NumPy dtype for a dtype or its name; complex numbers, strings and objects are refused."""
     try:
-        found = None if name is None else numpy.dtype(name)
+        found = "" if name is None else numpy.dtype(name).name
     except TypeError:
-        found = None
-    if found is None or found.name not in DTYPES:
+        found = ""
+    if found not in DTYPES:
         raise TypeError(f"{name!r} is no dtype of a tensor; take one of {', '.join(DTYPES)}")
-    return numpy.dtype(
-        found.name
-    )  # the one object of that dtype, in this machine's byte order: the engine compares by `is`
+    return numpy.dtype(found)  # the one object of that dtype, in this machine's byte order: the engine needs `is`
 
 
 def array(data, wanted=None, device="cpu"):
     """A new array from numbers, nested lists or arrays. Python floats become float32; arrays keep theirs."""
-    if cupy is not None and isinstance(data, cupy.ndarray):
+    if on_gpu(data):
         return move(data.astype(wanted or data.dtype), device)
     try:
         made = numpy.array(data)
     except ValueError as error:
         raise ValueError(f"cannot make a tensor of this: {error}; all rows must have the same length") from None
-    if wanted is None:
-        python_floats = made.dtype == FLOAT64 and not hasattr(data, "dtype")
-        wanted = FLOAT32 if python_floats or (not made.size and made.dtype == object) else made.dtype
     if made.dtype.name not in DTYPES:
         what = f"{type(data).__name__} {repr(data)[:60]}"
         raise TypeError(f"no tensor can be made of the {what}: it holds no real numbers, or one beyond int64")
+    if wanted is None:
+        wanted = FLOAT32 if made.dtype == FLOAT64 and not hasattr(data, "dtype") else made.dtype
     wanted = dtype(wanted)
-    if wanted.kind in "iu" and made.dtype.kind in "iuf" and made.size:
-        low, high = numpy.iinfo(wanted).min, numpy.iinfo(wanted).max
-        if not (low <= made.min() and made.max() <= high):
-            raise ValueError(
-                f"numbers from {made.min()} to {made.max()} do not fit {wanted}, which goes from {low} to {high}"
-            )
+    if wanted.kind in "iu" and made.size:
+        least, most, low, high = made.min(), made.max(), numpy.iinfo(wanted).min, numpy.iinfo(wanted).max
+        if not low <= least <= most <= high:
+            raise ValueError(f"numbers from {least} to {most} do not fit {wanted}, which goes from {low} to {high}")
     return move(made.astype(wanted, copy=False), device)
 
 
 def as_result(y, op=None, names=(), values=()):
     """What a forward returned, as an array: NumPy turns 0-d results into scalars, CuPy leaves the devices to us."""
-    if cupy is not None and isinstance(y, cupy.ndarray):
-        same_device(op, *zip(names, values))
+    if on_gpu(y):
+        same_device(op, *(() if op == "move" else zip(names, values)), ("the result", y))
         return y
     if not isinstance(y, (ndarray, numpy.generic, int, float)):
         raise TypeError(f"{op}: its forward returned a {type(y).__name__}; an op returns one array")
@@ -180,12 +169,10 @@ def as_result(y, op=None, names=(), values=()):
 
 def settle(y, op, values):
     """A result in the right dtype: that of the widest floating input, float32 where there are only integers."""
-    if y.dtype.kind in "biu":
+    if y.dtype.kind in "biu" or any(isinstance(v, numpy.dtype) for v in values):  # the caller has named the dtype
         return y
     if y.dtype.kind != "f":
         raise TypeError(f"{op.name}: its forward returned {y.dtype}; it must give real numbers")
-    if any(isinstance(v, numpy.dtype) for v in values):
-        return y  # the caller has named the dtype
     floats = [v.dtype for v in values if hasattr(v, "dtype") and v.dtype.kind == "f"]
     if not floats and y.dtype.itemsize < 4:  # NumPy takes float16 for small integers, where exp(12) is infinite
         return op.forward(*(v.astype(FLOAT32) if hasattr(v, "astype") else v for v in values))
@@ -194,18 +181,15 @@ def settle(y, op, values):
 
 def operand(x, op, argument):
     """The raw operand for what stands beside a Tensor: numbers stay weak (they change no dtype), arrays are copied."""
-    kind = type(x)
-    if kind is float or kind is int or kind is bool:
+    if type(x) is float or type(x) is int:
         return x
     if isinstance(x, numpy.generic):
         return x.item()
-    if isinstance(x, (ndarray, list, tuple)):
-        return array(x)  # a copy: what is saved for a gradient must not change with the caller's array
-    if cupy is not None and isinstance(x, cupy.ndarray):
-        return x.copy()
+    if isinstance(x, (ndarray, list, tuple)) or on_gpu(x):
+        return array(x, device=device_of(x))  # a copy: what is saved must not change with the caller's array
     if isinstance(x, (float, int)):
         return x
-    raise TypeError(f"{op}: {argument} is {x!r}, a {kind.__name__}; it takes a Tensor, an array or a number")
+    raise TypeError(f"{op}: {argument} is {x!r}, a {type(x).__name__}; it takes a Tensor, an array or a number")
 
 
 def read_only(a):
@@ -215,24 +199,15 @@ def read_only(a):
     return view
 
 
-def may_share_memory(a, b):
-    """Whether two arrays may be views of the same memory."""
-    return xp(a, b).may_share_memory(a, b)
+def writeable(a):
+    """Whether every element has memory of its own: CuPy, unlike NumPy, would write to what was broadcast."""
+    return a.flags.writeable if type(a) is ndarray else all(s or n < 2 for s, n in zip(a.strides, a.shape))
 
 
-def ones_like(a):
-    """Ones of the shape, dtype and device of `a`."""
-    return xp(a).ones_like(a)
-
-
-def zeros_like(a, dtype=None):
-    """Zeros of the shape and device of `a`, and of its dtype unless another is given."""
-    return xp(a).zeros(a.shape, dtype or a.dtype)
-
-
-def empty_like(a):
-    """Memory of the shape, dtype and device of `a`, with whatever it holds."""
-    return xp(a).empty_like(a)
+# CuPy's arrays take calls of NumPy's functions over (NEP 13 and NEP 18), so these serve both.
+ufunc = functools.partial(getattr, numpy)  # by its name
+ones_like, zeros_like, may_share_memory = numpy.ones_like, numpy.zeros_like, numpy.may_share_memory
+indices = numpy.ndindex  # the index of every element of a shape
 
 
 def zeros(shape, like):
@@ -257,54 +232,48 @@ def index(x, a, op):
     return found
 
 
-def indices(shape):
-    """The index of every element of a shape."""
-    return itertools.product(*map(range, shape))
+def moved(places, a):
+    """An index whose lists and arrays lie on the device of `a`; NumPy takes them as they are."""
+    if isinstance(places, tuple):
+        return tuple(moved(part, a) for part in places)
+    return index(places, a, "t[...] =") if on_gpu(a) and isinstance(places, (list, ndarray)) else places
+
+
+def nan_outside(values, labels, classes):
+    """nan where a label is no class, on a GPU, where an error would have to wait and CuPy wraps indices around."""
+    return cupy.where(labels.view("uint64") < classes, values, math.nan) if on_gpu(values) else values
 
 
 def add_at(total, index, values):
     """total[index] += values, where an index that occurs twice counts twice."""
-    if xp(total) is numpy:
-        numpy.add.at(total, index, values)
-    else:
-        cupy.add.at(total, index, values)
+    xp(total).add.at(total, index, values)
 
 
 def text(a, prefix=""):
     """The array as NumPy prints it, lined up behind a prefix."""
-    return numpy.array2string(a if xp(a) is numpy else cupy.asnumpy(a), separator=", ", prefix=prefix)
+    return numpy.array2string(move(a, "cpu"), separator=", ", prefix=prefix)
 
 
 @functools.cache
 def _erf_coefficients(degree):
-    """log(erfc(z) / t) + z^2 as a polynomial in 8/3 t - 5/3, t = 2 / (2 + z), z in [0, 6]; the highest power first."""
+    """log(erfc(z)) / z + z as a polynomial in u = (16 / 3) / (2 + z) - 5 / 3, z in [0, 6]; the highest power first."""
     from numpy.polynomial import Chebyshev, Polynomial  # here, because most programs need no erf
 
-    def exact(ts) -> Any:
-        return [math.log(math.erfc(2 / t - 2) / t) + (2 / t - 2) ** 2 for t in ts]
+    def exact(u):
+        z = 16 / (3 * u + 5) - 2
+        return (math.log(math.erfc(z)) if z > 0.5 else math.log1p(-math.erf(z))) / z + z
 
-    series = Chebyshev.interpolate(exact, degree, domain=[0.25, 1])
-    return [float(c) for c in reversed(series.convert(kind=Polynomial, domain=[0.25, 1], window=[-1, 1]).coef)]
+    return Chebyshev.interpolate(numpy.vectorize(exact), degree).convert(kind=Polynomial).coef[::-1].tolist()
 
 
 def erf(a):
-    """The error function, which NumPy has not: right to 1e-15. Near 0 its series, where 1 - erfc would lose digits."""
+    """The error function, which NumPy has not: right to 1e-14 of its value, or 3e-7 in float32."""
     a = a if a.dtype.kind == "f" else a.astype(FLOAT32)
     z = xp(a).minimum(xp(a).abs(a), 6)  # beyond 6 it is 1
-    t = 2 / (2 + z)
-    u, p = t * (8 / 3) - 5 / 3, 0.0
-    for c in _erf_coefficients(20 if a.dtype == FLOAT64 else 9):
+    u, p = (16 / 3) / (2 + z) - 5 / 3, 0.0
+    for c in _erf_coefficients(24 if a.dtype == FLOAT64 else 9):
         p = p * u + c
-    far = 1 - t * xp(a).exp(p - z * z)
-    near = (
-        z * (2 / math.sqrt(math.pi)) * (1 - z**2 / 3 * (1 - z**2 * 3 / 10 * (1 - z**2 * 5 / 21 * (1 - z**2 * 7 / 36))))
-    )
-    return xp(a).copysign(xp(a).where(z < 0.05, near, far), a)
-
-
-def ufunc(name):
-    """NumPy's universal function of this name. CuPy's arrays take such a call over (NEP 13), so it serves both."""
-    return getattr(numpy, name)
+    return xp(a).copysign(xp(a).expm1(z * (p - z)), a)  # -expm1(log(erfc(z))) is 1 - erfc(z), without loss near 0
 
 
 _ZEROS = {numpy.dtype(name): numpy.zeros((), name) for name in DTYPES}
@@ -320,23 +289,19 @@ def zero(a):
 
 def windows(a, size, stride, dilation):
     """All windows over the last axes of `a`, as a view: (..., positions..., size...)."""
-    n = len(size)
-    lengths, steps = a.shape[a.ndim - n :], a.strides[a.ndim - n :]
-    positions = tuple((length - d * (k - 1) - 1) // s + 1 for length, k, s, d in zip(lengths, size, stride, dilation))
-    strides = (*(st * s for st, s in zip(steps, stride)), *(st * d for st, d in zip(steps, dilation)))
-    shape = (*a.shape[: a.ndim - n], *positions, *size)
-    return xp(a).lib.stride_tricks.as_strided(a, shape, (*a.strides[: a.ndim - n], *strides))
+    n = a.ndim - len(size)
+    positions = [(length - d * (k - 1) - 1) // s + 1 for length, k, s, d in zip(a.shape[n:], size, stride, dilation)]
+    steps = [st * s for st, s in zip(a.strides[n:] * 2, (*stride, *dilation))]
+    return xp(a).lib.stride_tricks.as_strided(a, (*a.shape[:n], *positions, *size), (*a.strides[:n], *steps))
 
 
 def overlap_add(w, shape, stride, dilation):
     """Put windows back where they came from and add where they overlap: the transpose of `windows`."""
     n, total = len(stride), zeros(shape, like=w)
-    positions, size = w.shape[w.ndim - 2 * n : w.ndim - n], w.shape[w.ndim - n :]
-    for offset in itertools.product(*map(range, size)):
-        place = tuple(
-            slice(o * d, o * d + s * (p - 1) + 1, s) for o, d, s, p in zip(offset, dilation, stride, positions)
-        )
-        total[(..., *place)] += w[(..., *offset)]
+    size = w.shape[w.ndim - n :]
+    places = windows(total, size, stride, dilation)[(..., *map(slice, w.shape[w.ndim - 2 * n :]))]
+    for offset in indices(size):  # those of one offset lie apart
+        places[(..., *offset)] += w[(..., *offset)]
     return total
 
 
@@ -350,8 +315,7 @@ def state_dtype(p):
 
 def limits(dtype):
     """The smallest number above 0 and the greatest one of a dtype."""
-    info = numpy.finfo(dtype)
-    return float(info.smallest_subnormal), float(info.max)
+    return float(numpy.finfo(dtype).smallest_subnormal), float(numpy.finfo(dtype).max)
 
 
 def filled_like(p, value, dtype):
@@ -366,39 +330,31 @@ NUMBA_FROM = 10_000  # elements: below, a training hardly saves the second that 
 _choice, _threads, _pool = None, 1, None
 
 # A freed block of 16 MiB teaches glibc's malloc to keep up to 32 MiB of freed memory (mallopt(3), M_MMAP_THRESHOLD).
-# Without it temporaries may go back to the system in every chunk: 34,000 page faults in a step on 1e7 elements, 94 ms
-# in place of 19.
+# Without it a step on 1e7 elements may take 94 ms in place of 19: temporaries go back to the system in every chunk.
 numpy.empty(16 << 20, "int8")
 
 
 def use_kernel(way: str | None = None) -> None:
-    """Choose how the optimizers' rules run on the CPU.
+    """Run the optimizers' rules on the CPU by "numpy" or "numba"; None: by Numba, if there, from 10,000 elements on."""
+    from .checks import choice  # here, because it imports this file
 
-    Args:
-        way: "numpy"; "numba", for parameters of every size; or None, which takes Numba where it is installed and the
-            parameter has 10,000 elements or more. `optimizer.way` says which way the last step took.
-
-    Raises:
-        RuntimeError: way is "numba", and it is not installed.
-    """
     global _choice
-    if way not in (None, "numpy", "numba"):
-        raise ValueError(f"unknown way {way!r}; it is 'numpy', 'numba' or None")
-    if way == "numba" and not _numba():
+    if choice("way", way, ("numpy", "numba", None)) == "numba" and compiler() is None:
         raise RuntimeError("Numba is not installed; install it with `pip install lucidlite[fast]`")
     _choice = way
 
 
 def set_num_threads(n: int) -> None:
     """Let n threads share the update of a parameter of a million elements or more; the bits stay the same."""
-    global _threads, _pool
-    if not hasattr(n, "__index__") or n.__index__() < 1:
-        raise ValueError(f"the number of threads is {n!r}; it must be a whole number of at least 1")
     from concurrent.futures import ThreadPoolExecutor  # here, because most programs need no pool
 
-    if _pool is not None:
-        _pool.shutdown()
-    _threads, _pool = n.__index__(), ThreadPoolExecutor(n.__index__(), "lucidlite") if n > 1 else None
+    from .checks import whole
+
+    global _threads, _pool
+    _threads, old = whole("the number of threads", n), _pool
+    _pool = ThreadPoolExecutor(_threads, "lucidlite") if _threads > 1 else None
+    if old is not None:
+        old.shutdown()
 
 
 def get_num_threads() -> int:
@@ -407,46 +363,52 @@ def get_num_threads() -> int:
 
 
 @functools.cache
-def _numba():
+def compiler():
     """What finds a rule's compiled loop, where Numba is installed; else None."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    from .compiled import find  # here, because it imports this file
-
-    return find
+    return importlib.import_module(".compiled", __package__).find if importlib.util.find_spec("numba") else None
 
 
 @functools.cache
 def kernel(rule, flags):
     """Run an update rule in place: `run([p, g, *buffers], scalars)`, where a buffer that the rule does not use is None.
 
-    `rule(math, *flags)` gives a pure function `(p, g, *buffers, **scalars) -> (p, *buffers)`. Numba makes one loop of
+    `rule(math, *flags)` gives a pure function `(p, g, *buffers, *scalars) -> (p, *buffers)`. Numba makes one loop of
     it; NumPy takes large arrays in chunks that fit the cache: the same bits, because it works element by element, in a
-    third of the time. `run` returns the way that it took: "numpy", "numba" or "cupy", with the number of threads if
-    they are several, and with the reason if Numba was wanted and could not.
+    third of the time. `run` returns the way that it took, as "cupy" or "numpy, 2 threads"; why, if Numba could not.
     """
-    for_module: Any = functools.cache(lambda module: _in_place(rule, flags, module))
+    from .autograd import parameters  # here, because it imports this file
+
+    in_place: Any = functools.cache(lambda module: _in_place(rule, flags, module))
+    names, last = parameters(rule(numpy, *flags)), {}  # (way, dtype) -> the last scalars, and the numbers made of them
 
     def run(arrays, scalars):
-        size, module = arrays[0].size, xp(arrays[0])
-        way, work, why, chunk = module.__name__, for_module(module), "", CHUNK
-        find = _numba() if module is numpy and _choice != "numpy" and (_choice or size >= NUMBA_FROM) else None
-        flat = _flat(arrays) if find or (module is numpy and size > CHUNK) else None
-        if find and flat:
-            loop, why = find(rule, flags, tuple([a if a is None else a.dtype.char for a in flat]))
+        size, dtype, module = arrays[0].size, state_dtype(arrays[0]), xp(arrays[0])
+        way, work, why, pieces, threads = "numpy" if module is numpy else "cupy", in_place(module), "", [arrays], None
+        find = compiler() if module is numpy and _choice != "numpy" and (_choice or size >= NUMBA_FROM) else None
+        large = find or (module is numpy and size > CHUNK)
+        if large and all(a is None or a.flags.c_contiguous for a in arrays):
+            flat, chunk = [a if a is None or a.ndim == 1 else a.reshape(-1) for a in arrays], CHUNK
+            kinds = tuple([a if a is None else a.dtype.char for a in flat])
+            loop, why = find(rule, flags, kinds) if find else (None, "")
             if loop:
                 way, work, chunk = "numba", loop, size
-        if flat is None:
-            work(arrays, scalars)
-        elif _pool is None or size < THREADS_FROM:
-            for pieces in _chunks(flat, chunk):
-                work(pieces, scalars)
-        else:
-            way, chunk = f"{way}, {_threads} threads", -(-size // _threads) if way == "numba" else THREAD_CHUNK
-            # Each piece runs in a copy of the context, which is where numpy.errstate lives.
-            jobs = [_pool.submit(copy_context().run, work, pieces, scalars) for pieces in _chunks(flat, chunk)]
-            for job in jobs:
+            if _pool and size >= THREADS_FROM:
+                threads, chunk = _pool, -(-size // _threads) if loop else THREAD_CHUNK
+            pieces = [flat]
+            if size > chunk:
+                pieces = [[a if a is None else a[i : i + chunk] for a in flat] for i in range(0, size, chunk)]
+        given, numbers = last.get((way, dtype), (None, ()))
+        if given != scalars:  # mostly they are the same again; a Python float costs NumPy 0.3 us more in each call
+            cast = functools.partial(numpy.asarray, dtype=dtype) if way == "numpy" else dtype.type
+            numbers = [cast(scalars[name]) for name in names[len(arrays) :]]
+            last[way, dtype] = dict(scalars), numbers
+        if threads:  # each piece runs in a copy of the context, which is where numpy.errstate lives
+            for job in [threads.submit(copy_context().run, work, piece, numbers) for piece in pieces]:
                 job.result()
+            way += f", {_threads} threads"
+        else:
+            for piece in pieces:
+                work(piece, numbers)
         return f"{way} (numba: {why})" if why else way
 
     return run
@@ -454,45 +416,27 @@ def kernel(rule, flags):
 
 def _in_place(rule, flags, module):
     """The function that lets a rule work on arrays and puts the result back into them."""
-    from .inplace import program  # here, because it imports this file
+    from .gpu import fused  # here, because they import this file
+    from .inplace import program
 
     update = rule(module, *flags)
-    last = {}  # dtype -> the scalars of the last call and what they were turned into: mostly they are the same again
-    programs = {}  # which arrays there are -> the rule as a list of NumPy calls
+    programs = {}  # which arrays there are -> the rule as a list of NumPy calls, or as one kernel of CuPy
 
-    def work(arrays, scalars):
-        dtype = state_dtype(arrays[0])
-        given, numbers = last.get(dtype, (None, {}))
-        if given != scalars:
-            # A Python float costs 0.3 us more in each ufunc call than a 0-d array of the dtype.
-            numbers = {k: numpy.asarray(v, dtype) if module is numpy else dtype.type(v) for k, v in scalars.items()}
-            last[dtype] = dict(scalars), numbers
+    def work(arrays, numbers):
+        dtype, whole = state_dtype(arrays[0]), None
         wide = [a if a is None or a.dtype is dtype else a.astype(dtype) for a in arrays]
-        present = tuple([a is not None for a in arrays]) if arrays[0].size >= PROGRAM_FROM and module is numpy else None
-        if present and present not in programs:
-            programs[present] = program(rule, flags, present, scalars)
-        if present and programs[present]:
-            programs[present](wide, numbers.values())
+        if module is not numpy or arrays[0].size >= PROGRAM_FROM:
+            present = tuple([a is not None for a in arrays])
+            if present not in programs:
+                programs[present] = (program if module is numpy else fused)(rule, flags, present, len(numbers))
+            whole = programs[present]
+        if whole:
+            whole(wide, numbers)
             new = wide[0], *wide[2:]
         else:
-            new = update(*wide, **numbers)
+            new = update(*wide, *numbers)
         for old, value in zip((arrays[0], *arrays[2:]), new):
             if old is not None and old is not value:
                 old[...] = value
 
     return work
-
-
-def _flat(arrays):
-    """The arrays as one long row each, in the same memory; None where one of them has gaps."""
-    for a in arrays:
-        if a is not None and not a.flags.c_contiguous:
-            return None
-    return [a if a is None or a.ndim == 1 else a.reshape(-1) for a in arrays]
-
-
-def _chunks(flat, size):
-    """Pieces of flat arrays, of this many elements, that belong together."""
-    if flat[0].size <= size:
-        return [flat]
-    return [[a if a is None else a[i : i + size] for a in flat] for i in range(0, flat[0].size, size)]

@@ -1,6 +1,7 @@
 """The seams of the suite: on which device it runs, one seed, and a check that no test leaves anything changed behind.
 
-LUCIDLITE_TEST_DEVICE=gpu runs every test on the GPU, or on whatever module named cupy can be imported.
+LUCIDLITE_TEST_DEVICE=gpu runs the tests that have to do with a device on the GPU, LUCIDLITE_TEST_DEVICE=standin on the
+strict stand-in for CuPy, cupy_standin.py; `make test` does the latter after the ordinary run.
 """
 
 import importlib.util
@@ -15,6 +16,10 @@ import lucidlite
 
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=60)
 hypothesis.settings.load_profile("suite")
+
+if support.DEVICE != "cpu":  # these would run a second time just as they did on the CPU
+    names = "compiled doctests formula_* inplace lessons readme standin tracer"
+    collect_ignore_glob = [f"test_{name}.py" for name in names.split()]
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,19 @@
 """What the test files share: the device under test, and derivatives found without the engine."""
 
 import os
+import sys
 
 import numpy as np
 
 import lucidlite
 from lucidlite import backend
 
-DEVICE = os.environ.get("LUCIDLITE_TEST_DEVICE", "cpu")  # "gpu" runs the suite on CuPy, or on what stands in for it
+DEVICE = os.environ.get("LUCIDLITE_TEST_DEVICE", "cpu")  # "gpu" runs the suite on CuPy, "standin" without a GPU
+STANDIN = DEVICE == "standin"
+if STANDIN:
+    import cupy_standin
+
+    sys.modules["cupy"], DEVICE = cupy_standin, "gpu"
 STEP = (
     6e-6  # the cube root of float64's 2.2e-16: there the two errors of a central difference, h^2 and eps / h, are equal
 )

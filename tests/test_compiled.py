@@ -20,14 +20,13 @@ pytestmark = pytest.mark.skipif(DEVICE != "cpu", reason="these ways are the CPU'
 needs_numba = pytest.mark.skipif(not HAS_NUMBA, reason="Numba is not installed: pip install lucidlite[fast]")
 
 SIZES = [0, 1, 7, 65_536, 200_000]
-BUFFERS = {RMSprop: {"v": None, "m": "centered", "b": "heavy_ball"}, SGD: {"b": "heavy_ball"}}  # buffer -> its flag
-CHOICES = {(RMSprop, "decay"): (None, "coupled", "decoupled")}  # of the other flags: off and on
+BUFFERS = {RMSprop: {"v": None, "m": "centered", "b": "has_momentum"}, SGD: {"b": "has_momentum"}}  # buffer -> its flag
 
 
 def combinations(cls):
-    """A rule's flags: none, every one alone, every pair, and all of them, in every choice that they have."""
+    """A rule's flags: none, every one alone, every pair, and all of them."""
     names = list(inspect.signature(cls.rule).parameters)[1:]
-    every = itertools.product(*(CHOICES.get((cls, name), (False, True)) for name in names))
+    every = itertools.product((False, True), repeat=len(names))
     return [flags for flags in every if sum(map(bool, flags)) in (0, 1, 2, len(names))]
 
 
@@ -84,7 +83,7 @@ def test_rare_values_give_numpy_bits():
     p, g, v, m, b = (
         a.ravel().astype("float32") for a in np.meshgrid(*[rare] * 2, [0.0, 1e-45, 1.0, np.inf], rare, [1])
     )
-    flags = tuple(name in ("centered", "heavy_ball") for name in list(inspect.signature(RMSprop.rule).parameters)[1:])
+    flags = tuple(name in ("centered", "has_momentum") for name in list(inspect.signature(RMSprop.rule).parameters)[1:])
     scalars = case(RMSprop, flags, 1, "float32")[1]
     results = {}
     for way in ("numpy", "numba"):
@@ -111,17 +110,17 @@ def test_threads_give_the_same_bits(way, size):
 
 
 def test_error_in_a_thread_arrives_and_errstate_holds_there():
-    arrays, scalars = case(SGD, (False,) * 4, 1_000_000, "float32")
+    arrays, scalars = case(SGD, (False,) * 5, 1_000_000, "float32")
     optim.use_kernel("numpy")
     backend.set_num_threads(2)
     arrays[1][-1] = 3e38
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
-        run(SGD, (False,) * 4, arrays, scalars | {"lr": 1e3})
+        run(SGD, (False,) * 5, arrays, scalars | {"lr": 1e3})
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2"])
 def test_number_of_threads_is_checked(n):
-    with pytest.raises(ValueError, match="whole number of at least 1"):
+    with pytest.raises((TypeError, ValueError), match="whole number >= 1"):
         backend.set_num_threads(n)
     assert backend.get_num_threads() == 1
 
@@ -257,5 +256,5 @@ def test_numba_is_not_imported_before_it_is_needed():
 
 
 def test_unknown_way_is_refused():
-    with pytest.raises(ValueError, match="'numpy', 'numba' or None"):
+    with pytest.raises(ValueError, match="'numpy', 'numba', None"):
         optim.use_kernel("fortran")
