@@ -3,7 +3,10 @@
 One row each. A function or a layer that is exported without a row fails.
 """
 
+import copy
+import inspect
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -142,11 +145,11 @@ FUNCTIONS = {
 
 
 def test_every_exported_function_has_a_row():
-    assert sorted(F.__all__) == sorted(name for name in FUNCTIONS if name in F.__all__)
-    assert set(F.__all__) <= vars(F).keys()
+    exported = {name for name in vars(F) if name[0] != "_"}
+    assert exported <= FUNCTIONS.keys()
     for module in (nn.activations, nn.basic, nn.losses):
         own = {name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
-        assert {name for name in own if name.islower() and name[0] != "_"} <= set(F.__all__)
+        assert {name for name in own if name.islower() and name[0] != "_"} <= exported
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -454,6 +457,41 @@ def test_layers_defaults_are_those_of_lucid():
         assert {name: getattr(module, name) for name in expected} == expected
 
 
+def test_made_layers_have_signatures_that_python_knows():
+    expected = {
+        nn.ELU: "(alpha=1.0)", nn.SELU: "()", nn.Dropout: "(p=0.5)", nn.Flatten: "(start_axis=1, end_axis=-1)",
+        nn.HuberLoss: "(reduction='mean', delta=1.0)",
+        nn.CrossEntropyLoss: "(weight=None, reduction='mean', ignore_index=None)",
+        nn.BCEWithLogitsLoss: "(weight=None, reduction='mean', pos_weight=None)",
+    }  # fmt: skip
+    assert {cls: str(inspect.signature(cls)) for cls in expected} == expected
+    with pytest.raises(TypeError, match=r"ELU.__init__\(\) got an unexpected keyword argument 'beta'"):
+        nn.ELU(beta=1)
+    with pytest.raises(TypeError, match=r"SELU.__init__\(\) takes 1 positional argument"):
+        nn.SELU(1.0)
+
+
+def test_a_layer_is_made_of_any_function_and_may_be_inherited_from():
+    def scaled(a, b, by=2.0, training=True):
+        """Scale a sum."""
+        return (a + b) * by if training else a
+
+    class Scaled(nn.basic.FunctionLayer, function=scaled, by=3.0): ...
+
+    class Fixed(Scaled):
+        def __init__(self):
+            super().__init__(5.0)
+
+    assert repr(Scaled()) == "Scaled(by=3.0)" and Scaled.__doc__ == "`functional.scaled`: Scale a sum."
+    assert (Scaled()(1, 2), Scaled(by=4)(1, 2), Scaled().eval()(1, 2), Fixed()(1, 2)) == (9, 12, 1, 15)
+
+
+def test_made_layers_can_be_copied_and_pickled():
+    for module in (nn.HuberLoss("sum", 2.0), nn.ELU(0.5), nn.Dropout(0.1).eval()):
+        for copied in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+            assert vars(copied) == vars(module) and type(copied) is type(module)
+
+
 def test_class_weights_are_buffers_that_move_and_are_saved():
     loss = nn.CrossEntropyLoss([1.0, 2.0, 3.0])
     assert [name for name, _ in loss.named_buffers()] == ["weight"] == list(loss.state_dict())
@@ -469,9 +507,6 @@ def test_linear_starts_within_one_over_the_root_of_its_inputs():
         assert values.dtype == "float32" and np.abs(values).max() <= 0.1
         assert np.abs(values).max() > 0.099 * (values.size > 1000) and abs(values.std() - 0.1 / math.sqrt(3)) < 4e-3
     assert nn.Linear(3, 2, bias=False).bias is None
-    before = host(layer.weight)
-    layer.reset_parameters()
-    assert (host(layer.weight) != before).any()
 
 
 def test_same_seed_gives_the_same_layer():
@@ -487,12 +522,13 @@ def test_same_seed_gives_the_same_layer():
 x32 = make(np.ones((3, 2), "float32"))
 REFUSALS = {
     "linear, features": (
-        lambda: F.linear(x32, make(np.ones((4, 5)))), ValueError, r"linear: input_ \(3, 2\) and weight \(4, 5\)",
+        lambda: F.linear(x32, make(np.ones((4, 5)))),
+        ValueError, r"linear: input_ \(3, 2\) float32, weight \(4, 5\) .* the shapes must be \(\.\.\., in\), ",
     ),
     "linear, weight of one axis": (lambda: F.linear(x32, make([1.0, 2.0])), ValueError, r"linear: .*weight \(2,\)"),
     "linear, 0-d": (lambda: F.linear(make(1.0), make(np.ones((4, 5)))), ValueError, r"linear: input_ \(\)"),
     "linear, bias": (
-        lambda: F.linear(x32, make(np.ones((4, 2))), make([1.0])), ValueError, r"linear: bias \(1,\) .* \(4, 2\)",
+        lambda: F.linear(x32, make(np.ones((4, 2))), make([1.0])), ValueError, r"bias \(1,\) .*shapes must be",
     ),
     "Linear, in_features": (lambda: nn.Linear(0, 2), ValueError, "Linear: in_features is 0"),
     "Linear, out_features": (
@@ -503,7 +539,7 @@ REFUSALS = {
     "dropout, 1": (lambda: F.dropout(x32, 1.0), ValueError, r"dropout: p is 1.0; it must be a number in \[0, 1\)"),
     "dropout, nan": (lambda: nn.Dropout(math.nan), ValueError, "Dropout: p is nan"),
     "dropout, text": (lambda: nn.Dropout("0.5"), TypeError, "Dropout: p is '0.5'; it must be a number"),
-    "dropout, integers": (lambda: F.dropout(make([1, 2])), TypeError, "dropout: input_ is int64; .*float32"),
+    "dropout, bool": (lambda: nn.Dropout(True), TypeError, "Dropout: p is True; it must be a number"),
     "leaky_relu": (lambda: F.leaky_relu(x32, 1.5), ValueError, r"leaky_relu: .*negative_slope is 1.5; .*\[0, 1\]"),
     "LeakyReLU, 2": (lambda: nn.LeakyReLU(2), ValueError, r"LeakyReLU: negative_slope is 2; .*\[0, 1\]"),
     "LeakyReLU": (lambda: nn.LeakyReLU(-0.1), ValueError, "LeakyReLU: negative_slope is -0.1"),
@@ -547,11 +583,11 @@ REFUSALS = {
     "bce, nan": (lambda: F.binary_cross_entropy(make([math.nan]), [1.0]), ValueError, "from nan to nan"),
     "bce, weight": (
         lambda: F.binary_cross_entropy(x32, x32, [1.0] * 3),
-        ValueError, r"weight \(3,\) does not broadcast to losses of shape \(3, 2\)",
+        ValueError, r"broadcast_to: a \(3,\) .*\(3, 2\).*shapes broadcast when",
     ),
     "logits, pos_weight": (
         lambda: F.binary_cross_entropy_with_logits(x32, x32, pos_weight=make(np.ones((1, 3, 2)))),
-        ValueError, r"pos_weight \(1, 3, 2\) does not broadcast",
+        ValueError, r"pos_weight \(1, 3, 2\) .*broadcast_to: .*\(3, 2\)",
     ),
     "labels, too great": (
         lambda: F.cross_entropy(x32, [0, 1, 2]),
@@ -581,20 +617,24 @@ REFUSALS = {
     ),
     "labels, none": (lambda: F.cross_entropy(x32[:0], make(np.zeros(0, int))), ValueError, "there is no mean"),
     "class weight": (
-        lambda: F.cross_entropy(x32, [0, 1, 0], [1.0]), ValueError, r"weight has shape \(1,\); .*each of 2 classes",
+        lambda: F.cross_entropy(x32, [0, 1, 0], [1.0] * 3),
+        ValueError, r"cross_entropy: .*broadcast_to: a \(3,\) .*shape=\(2,\)",
     ),
     "one_hot, floats": (lambda: F.one_hot(make([0.5])), TypeError, "one_hot: .*the labels are float32"),
     "one_hot, too great": (
         lambda: F.one_hot(make([3]), 3), ValueError, "one_hot: .*there is a label 3, but the 3 classes",
     ),
     "one_hot, negative": (lambda: F.one_hot(make([-1, 2])), ValueError, "label -1"),
-    "one_hot, nothing": (lambda: F.one_hot(make(np.zeros(0, int))), ValueError, "give num_classes"),
+    "one_hot, nothing": (lambda: F.one_hot(make(np.zeros(0, int))), ValueError, "one_hot: .*no elements; check"),
     "one_hot, classes": (lambda: F.one_hot(make([0]), 0), ValueError, "num_classes is 0"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_misuse_is_refused_with_what_and_the_remedy(name):
+    unread = ("labels, too great", "labels, negative", "labels, all ignored", "labels, 0-d", "one_hot", "bce, n")
+    if DEVICE != "cpu" and name.startswith(unread):
+        pytest.skip("an error would wait for the GPU; the loss is nan there, as test_gpu.py shows")
     call, kind, message = REFUSALS[name]
     with pytest.raises(kind, match=message):
         call()

@@ -20,8 +20,6 @@ ROWS = {
     "normal": (init.normal, None, 1.0),
     "normal, mean std": (lambda t: init.normal(t, 5.0, 0.1), None, 0.1),
     "constant": (lambda t: init.constant(t, 0.5), (0.5, 0.5), 0.0),
-    "zeros": (init.zeros, (0, 0), 0.0),
-    "ones": (init.ones, (1, 1), 0.0),
     "xavier_uniform": (init.xavier_uniform, (-math.sqrt(6 / 750), math.sqrt(6 / 750)), math.sqrt(2 / 750)),
     "xavier_uniform, gain": (
         lambda t: init.xavier_uniform(t, 2.0),
@@ -78,7 +76,7 @@ def test_seed_and_nothing_else_decides_the_numbers():
 def test_filling_a_saved_tensor_is_noticed_by_its_graph():
     w = make([1.0, 2.0], True)
     loss = (w * w).sum()
-    init.zeros(w)
+    init.constant(w, 0.0)
     with pytest.raises(RuntimeError, match="changed in place"):
         loss.backward()
 
@@ -127,7 +125,7 @@ def test_clipping_passes_over_parameters_without_gradient_and_takes_one_or_none(
     b.grad = None
     assert utils.clip_grad_norm(iter([a, b]), 1.0) == 3.0 and utils.clip_grad_norm([b], 1.0) == 0.0
     assert utils.grad_norm([]) == 0.0 and utils.grad_norm(a) == pytest.approx(1.0)
-    assert utils.get_total_norm([None]) == 0.0
+    assert utils.get_total_norm([None]) == 0.0 and utils.grad_norm(with_gradients([0.0, 0.0])) == 0.0
     assert utils.get_total_norm(make([3.0, 4.0])) == 5.0 and utils.clip_grad_norm([a], 0) == pytest.approx(1.0)
     assert host(a.grad).tolist() == [0.0]
 
@@ -149,7 +147,7 @@ def test_norm_of_huge_and_tiny_float32_gradients_neither_overflows_nor_vanishes(
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_gradients_that_are_not_finite_are_refused_or_left_alone(bad):
     parameters = with_gradients([30.0], [[bad]])
-    with pytest.raises(RuntimeError, match=r"clip_grad_norm: the norm is (nan|inf); gradients of shapes \[\(1, 1\)\]"):
+    with pytest.raises(RuntimeError, match=r"clip_grad_norm: the norm is (nan|inf); look for"):
         utils.clip_grad_norm(parameters, 1.0)
     assert not math.isfinite(utils.clip_grad_norm(parameters, 1.0, error_if_nonfinite=False))
     assert host(parameters[0].grad).tolist() == [30.0]
@@ -172,12 +170,12 @@ def test_every_utility_is_tested():
 vector, matrix = make([1.0, 2.0]), make([[1.0, 2.0]])
 REFUSALS = {
     "no tensor": (
-        lambda: init.zeros(np.zeros(3)),
-        TypeError, r"constant: tensor \(3,\) float64, .*no floating Tensor; make one",
+        lambda: init.constant(np.zeros(3), 0),
+        TypeError, r"constant: tensor \(3,\) float64, .*it is no Tensor; make one",
     ),
     "integers": (
         lambda: init.normal(make([1, 2])),
-        TypeError, r"normal: tensor \(2,\) int64: it is no floating Tensor",
+        TypeError, r"normal: tensor \(2,\) int64: .*float64 values, but the tensor is int64",
     ),
     "one axis": (lambda: init.xavier_normal(vector), ValueError, r"xavier_normal: tensor \(2,\) .*has no fan_in"),
     "empty": (
@@ -202,13 +200,13 @@ REFUSALS = {
     "clip_value": (lambda: utils.clip_grad_value([vector], math.nan), ValueError, "clip_grad_value: clip_value is nan"),
     "module": (
         lambda: utils.clip_grad_norm(nn.Linear(1, 1), 1),
-        TypeError, r"parameters is a Linear; .*model.parameters\(\)",
+        TypeError, r"parameters: there is a Linear; .*model.parameters\(\)",
     ),
     "names": (
         lambda: utils.clip_grad_value(nn.Linear(1, 1).named_parameters(), 1),
-        TypeError, r"is a tuple, not a Tensor; .*model.parameters\(\)",
+        TypeError, r"there is a tuple; .*model.parameters\(\)",
     ),
-    "numbers": (lambda: utils.grad_norm([1.0]), TypeError, "1.0 is a float"),
+    "numbers": (lambda: utils.grad_norm([1.0]), TypeError, "grad_norm: parameters: there is a float"),
 }  # fmt: skip
 
 

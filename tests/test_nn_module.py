@@ -40,6 +40,11 @@ NAMES = [
 ]  # Parameters, then buffers, then children, as in PyTorch
 
 
+def names_inside(module):
+    """The names of all modules inside this one."""
+    return [name for name, _ in module.named_modules()][1:]
+
+
 def mlp():
     return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).to(DEVICE)
 
@@ -55,7 +60,7 @@ def test_attributes_are_registered_by_what_they_are():
     block = Block()
     assert [name for name, _ in block.named_parameters()] == ["scale", "layer.weight", "layer.bias"]
     assert [name for name, _ in block.named_buffers()] == ["mean"]
-    assert [name for name, _ in block.named_children()] == ["layer"]
+    assert names_inside(block) == ["layer"]
     assert [name for name, _ in block.named_modules()] == ["", "layer"]
     assert [name for name, _ in block.named_parameters(recurse=False)] == ["scale"]
     assert next(block.parameters()) is block.scale and next(block.buffers()) is block.mean
@@ -102,14 +107,22 @@ def test_a_buffer_that_becomes_a_parameter_is_held_once():
     block.mean = nn.Parameter([1.0, 1.0])
     assert [name for name, _ in block.named_buffers()] == []
     assert list(block.state_dict()).count("mean") == 1
+    block.mean = None
+    block.mean = make([1.0])  # not a buffer any more
+    assert list(block.named_buffers()) == []
 
 
 def test_deleted_attributes_are_gone_everywhere():
     block = Block()
     del block.layer, block.scale, block.mean
     assert list(block.state_dict()) == [] and not hasattr(block, "layer") and list(block.modules()) == [block]
-    block.mean = make([1.0])  # not a buffer any more
-    assert list(block.named_buffers()) == []
+
+
+def test_a_parameter_given_as_a_buffer_is_not_trained():
+    block, w = Block(), nn.Parameter([1.0])
+    block.register_buffer("w", w)
+    assert [name for name, _ in block.named_buffers()] == ["mean", "w"] and "w" not in dict(block.named_parameters())
+    assert block.w.data is w.data
 
 
 def test_tied_parameters_are_trained_once_and_saved_under_both_names():
@@ -138,7 +151,7 @@ def test_a_class_attribute_may_be_the_default_of_a_child():
 
     module = Optional()
     module.head = nn.Linear(1, 1)
-    assert [name for name, _ in module.named_children()] == ["head"]
+    assert names_inside(module) == ["head"]
 
 
 # ---- Changing all of it ----------------------------------------------------------------------------------------------
@@ -273,24 +286,31 @@ def test_every_mismatch_is_listed_in_one_error_and_nothing_is_changed():
     before, state = model.state_dict(), model.state_dict()
     state = {name: value + 1 for name, value in state.items()}
     del state["0.bias"]
-    state |= {"2.weight": np.zeros((7, 7)), "2.bias": np.zeros(2, int), "3.weight": np.zeros(1), "extra": 3}
+    state |= {"2.weight": np.zeros((7, 7)), "2.bias": np.zeros(2, complex), "3.weight": np.zeros(1), "extra": 3}
     with pytest.raises(ValueError) as error:
         model.load_state_dict(state)
     assert str(error.value).splitlines() == [
-        "load_state_dict: this does not fit, and the Sequential stays as it was:",
+        "load_state_dict changed nothing, because this does not fit:",
         "  missing: 0.bias",
         "  unexpected: 3.weight",
         "  unexpected: extra",
-        "  2.weight: shape (7, 7) in the state, (2, 3) in the module",
-        "  2.bias: int64 values in the state, float32 in the module",
+        "  2.weight = shape (7, 7), but the tensor has (2, 3); they must be equal",
+        "  2.bias = complex128 values, but the tensor is float32; convert with .astype()",
     ]
     for name, value in model.state_dict().items():
         assert (host(value) == host(before[name])).all()
 
 
-def test_loading_what_is_no_array_is_listed_too():
-    with pytest.raises(ValueError, match="bias: a list in the state"):
-        nn.Linear(1, 1).load_state_dict({"weight": np.ones((1, 1)), "bias": [1.0]})
+def test_loading_takes_what_data_takes_and_what_is_no_array_is_listed_too():
+    layer = nn.Linear(1, 1).to(DEVICE)
+    layer.load_state_dict({"weight": np.full((1, 1), 3), "bias": np.zeros(1)})
+    assert layer.weight.tolist() == [[3.0]] and layer.weight.dtype == "float32"
+    block = Block()
+    block.register_buffer("count", make([0]))
+    with pytest.raises(ValueError, match="count = float64 values, but the tensor is int64"):
+        block.load_state_dict({"count": np.array([0.5])}, strict=False)
+    with pytest.raises(ValueError, match="no tensor can be made of the str"):
+        layer.load_state_dict({"bias": "zeros"}, strict=False)
 
 
 def test_not_strict_passes_over_names_but_not_over_shapes():
@@ -299,7 +319,7 @@ def test_not_strict_passes_over_names_but_not_over_shapes():
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert missing == ["0.weight", "2.weight", "2.bias"] and unexpected == ["other"]
     assert (host(model[0].bias) == 1).all()
-    with pytest.raises(ValueError, match=r"0\.bias: shape"):
+    with pytest.raises(ValueError, match=r"0\.bias = shape"):
         model.load_state_dict({"0.bias": np.ones(4)}, strict=False)
 
 
@@ -344,10 +364,10 @@ def test_hooks_see_and_replace_arguments_and_output_until_they_are_removed():
         seen.append(("after", module, args[0].tolist()))
         return output + 1
 
-    remove_before, remove_after = net.register_forward_pre_hook(before), net.register_forward_hook(after)
+    first, second = net.register_forward_pre_hook(before), net.register_forward_hook(after)
     np.testing.assert_allclose(host(net(x)), host(net.forward(x * 0) + 1))
     assert seen == [("before", net, 1), ("after", net, [[0.0, 0.0]])]
-    remove_before(), remove_after(), remove_after()
+    first.remove(), second(), second.remove()  # lucid's handles are called
     assert (host(net(x)) == plain).all() and len(seen) == 2
 
 
@@ -370,7 +390,7 @@ def test_hooks_run_in_the_order_of_their_registration():
 
 def test_a_hook_may_remove_itself():
     module, calls = nn.Identity(), []
-    remove = module.register_forward_hook(lambda m, args, output: (calls.append(1), remove())[1])
+    handle = module.register_forward_hook(lambda m, args, output: (calls.append(1), handle.remove())[1])
     module(1), module(1)
     assert calls == [1]
 
@@ -402,7 +422,7 @@ def test_sequential_grows_shrinks_and_counts_anew():
     model.append(c)
     model.insert(1, b)
     model.extend([d])
-    assert list(model) == [a, b, c, d] and [name for name, _ in model.named_children()] == ["0", "1", "2", "3"]
+    assert list(model) == [a, b, c, d] and names_inside(model) == ["0", "1", "2", "3"]
     del model[1]
     assert list(model) == [a, c, d] and list(model.state_dict())[-1] == "2.bias"
     model[-1] = b
@@ -411,10 +431,12 @@ def test_sequential_grows_shrinks_and_counts_anew():
     assert len(model) == 0 and list(model.state_dict()) == []
 
 
-def test_names_given_by_a_dict_survive_an_insertion():
-    model = nn.Sequential({"in": nn.Identity(), "out": nn.Identity()})
-    model.insert(1, nn.ReLU())
-    assert [name for name, _ in model.named_children()] == ["in", "1", "out"]
+def test_a_slice_that_grows_keeps_what_it_has():
+    """Its modules keep the names "1" and "2"; the third used to be called "2" too, and took the second one's place."""
+    a, b, c, d = (nn.Linear(1, 1) for _ in range(4))
+    tail = nn.Sequential(a, b, c)[1:]
+    tail.append(d)
+    assert list(tail) == [b, c, d] and names_inside(tail) == ["0", "1", "2"]
 
 
 def test_module_list_holds_what_a_forward_calls_itself():
@@ -423,7 +445,7 @@ def test_module_list_holds_what_a_forward_calls_itself():
     assert [layer in layers for layer in (layers[1], nn.ReLU())] == [True, False]
     layers.insert(0, nn.ReLU())
     del layers[-1]
-    assert [name for name, _ in layers.named_children()] == ["0", "1", "2"] and isinstance(layers[0], nn.ReLU)
+    assert names_inside(layers) == ["0", "1", "2"] and isinstance(layers[0], nn.ReLU)
     assert len(nn.ModuleList()) == 0
 
 
@@ -469,12 +491,6 @@ def test_repr_shows_the_tree_with_its_numbers_of_parameters():
 # ---- Refusals --------------------------------------------------------------------------------------------------------
 
 
-class Forgetful(nn.Module):
-    def __init__(self, value=None):
-        if value is not None:
-            self.layer = value
-
-
 class Unfinished(nn.Module):
     pass
 
@@ -490,35 +506,19 @@ def assign(name, value):
 
 
 REFUSALS = {
-    "no super().__init__(), child": (
-        lambda: Forgetful(nn.ReLU()), RuntimeError, r"Forgetful: call super\(\).__init__\(\) first",
-    ),
-    "no super().__init__(), parameter": (
-        lambda: Forgetful(nn.Parameter([1.0])), RuntimeError, r"super\(\).__init__\(\)",
-    ),
-    "no super().__init__(), call": (
-        lambda: Forgetful()(1), RuntimeError, r"Forgetful: call super\(\).__init__\(\) first",
-    ),
-    "no super().__init__(), buffer": (
-        lambda: Forgetful().register_buffer("b", None), RuntimeError, r"super\(\).__init__\(\)",
-    ),
     "no forward": (
         lambda: Unfinished()(1), NotImplementedError, r"Unfinished has no forward; define `def forward\(self, x\)`",
     ),
     "list": (assign("layers", [nn.ReLU()]), TypeError, r"Block.layers = a list: .*nn.ModuleList"),
     "tuple": (assign("layers", (1, nn.ReLU())), TypeError, "Block.layers = a tuple"),
-    "nested": (
-        assign("layers", {"a": [nn.Parameter([1.0])]}), TypeError, "Block.layers = a dict: .*register_parameter",
-    ),
+    "dict": (assign("layers", {"a": nn.Parameter([1.0])}), TypeError, "a dict: it must be a Parameter or"),
     "parameter by tensor": (
         assign("scale", make([1.0])),
-        TypeError, r"Block.scale = a Tensor: there is a Parameter .*give it a Parameter .*write into its \.data",
+        TypeError, r"Block.scale = a Tensor: it must be a Parameter; .*new numbers go into \.data",
     ),
-    "parameter by array": (assign("scale", np.ones(2)), TypeError, "Block.scale = a ndarray: there is a Parameter"),
-    "module by function": (
-        assign("layer", abs), TypeError, "Block.layer = .*: there is a Module already; .*delete it first",
-    ),
-    "buffer by number": (assign("mean", 3), TypeError, "Block.mean = a int: there is a Tensor already"),
+    "parameter by array": (assign("scale", np.ones(2)), TypeError, "Block.scale = a ndarray: it must be a Parameter"),
+    "module by function": (assign("layer", abs), TypeError, "Block.layer = a builtin.*: it must be a Module; "),
+    "buffer by number": (assign("mean", 3), TypeError, "Block.mean = a int: it must be a Tensor"),
     "inside itself": (inside_itself, ValueError, "Module.parent = a Module: it contains this very module"),
     "name, method": (
         assign("forward", nn.ReLU()), ValueError, "Block.forward = a ReLU: the name 'forward' is .*a method's",
@@ -526,18 +526,14 @@ REFUSALS = {
     "name, own": (assign("training", nn.Parameter([1.0])), ValueError, "'training'"),
     "name, dot": (lambda: nn.Module().add_module("a.b", nn.ReLU()), ValueError, "'a.b' .*has a dot"),
     "name, empty": (lambda: nn.Module().register_buffer("", make([1.0])), ValueError, "'' is empty"),
-    "name, number": (lambda: nn.Module().register_parameter(1, None), TypeError, "attribute name must be string"),
+    "name, number": (lambda: nn.Module().register_parameter(1, None), TypeError, "int"),
     "register_parameter": (
-        lambda: nn.Module().register_parameter("w", make([1.0])), TypeError, "must be a Parameter or None",
+        lambda: nn.Module().register_parameter("w", make([1.0])), TypeError, "must be a Parameter or NoneType",
     ),
     "register_buffer, array": (
-        lambda: nn.Module().register_buffer("b", np.ones(2)), TypeError, "must be a Tensor or None",
+        lambda: nn.Module().register_buffer("b", np.ones(2)), TypeError, "must be a Tensor or NoneType",
     ),
-    "register_buffer, parameter": (
-        lambda: nn.Module().register_buffer("b", nn.Parameter([1.0])),
-        TypeError, "a Parameter: .*Parameters go to register_parameter",
-    ),
-    "add_module": (lambda: nn.Module().add_module("m", abs), TypeError, "m = a .*: it must be a Module or None"),
+    "add_module": (lambda: nn.Module().add_module("m", abs), TypeError, "m = a .*: it must be a Module or NoneType"),
     "train": (lambda: nn.ReLU().train("yes"), TypeError, "train: mode is 'yes'; it must be True or False"),
     "requires_grad_": (lambda: Block().requires_grad_(None), TypeError, "requires_grad is None"),
     "to, device": (lambda: Block().to("cuda"), ValueError, "unknown device 'cuda'"),
@@ -545,23 +541,22 @@ REFUSALS = {
     "to, dtype": (lambda: Block().to("int64"), TypeError, "to: int64 parameters could have no gradients"),
     "to, kind": (lambda: Block().to("float33"), ValueError, "'float33'"),
     "state": (lambda: Block().load_state_dict(Block()), TypeError, r"state_dict\(\) gives, not a Block"),
-    "hook": (lambda: Block().register_forward_hook("print"), TypeError, "a hook must be callable, .*'print'"),
-    "Sequential, list": (lambda: nn.Sequential([nn.ReLU()]), TypeError, r"Sequential: '0' is .*a list; .*\*"),
-    "Sequential, class": (lambda: nn.Sequential(nn.ReLU), TypeError, r"'0' is .*a type; .*ReLU\(\)"),
+    "Sequential, list": (lambda: nn.Sequential([nn.ReLU()]), TypeError, r"Sequential.0 = a list: .*Module; .*\*"),
+    "Sequential, class": (lambda: nn.Sequential(nn.ReLU), TypeError, "Sequential.0 = a type: .*parentheses"),
     "Sequential, index": (
-        lambda: nn.Sequential(nn.ReLU())[1], IndexError, "index 1 is out of range; this Sequential has 1 modules",
+        lambda: nn.Sequential(nn.ReLU())[1], IndexError, "out of range",
     ),
-    "Sequential, negative index": (lambda: nn.Sequential(nn.ReLU())[-2], IndexError, "index -2 is out of range"),
+    "Sequential, negative index": (lambda: nn.Sequential(nn.ReLU())[-2], IndexError, "out of range"),
     "Sequential, key": (lambda: nn.Sequential(nn.ReLU())["a"], TypeError, "str"),
     "Sequential, item": (lambda: nn.Sequential(nn.ReLU()).__setitem__(0, 3), TypeError, "a int"),
     "Sequential, append": (lambda: nn.Sequential().append(None), TypeError, "None"),
-    "ModuleList, element": (lambda: nn.ModuleList([nn.ReLU(), 3]), TypeError, "ModuleList: '1' is 3, a int"),
+    "ModuleList, element": (lambda: nn.ModuleList([nn.ReLU(), 3]), TypeError, "ModuleList.1 = a int"),
     "ModuleList, call": (lambda: nn.ModuleList()(1), NotImplementedError, "ModuleList has no forward"),
-    "ModuleDict, key": (lambda: nn.ModuleDict({"a": nn.ReLU()})["b"], KeyError, r"no module 'b'; the keys are \['a'\]"),
-    "ModuleDict, delete": (lambda: nn.ModuleDict().__delitem__("b"), KeyError, "no module 'b'"),
+    "ModuleDict, key": (lambda: nn.ModuleDict({"a": nn.ReLU()})["b"], KeyError, "'b'"),
+    "ModuleDict, delete": (lambda: nn.ModuleDict().__delitem__("b"), KeyError, "'b'"),
     "ModuleDict, method": (lambda: nn.ModuleDict({"items": nn.ReLU()}), ValueError, "'items' .*a method's"),
-    "ModuleDict, value": (lambda: nn.ModuleDict({"a": 3}), TypeError, "ModuleDict: 'a' is 3, a int"),
-    "ModuleDict, None": (lambda: nn.ModuleDict({"a": None}), TypeError, "ModuleDict: 'a' is None"),
+    "ModuleDict, value": (lambda: nn.ModuleDict({"a": 3}), TypeError, "ModuleDict.a = a int"),
+    "ModuleDict, None": (lambda: nn.ModuleDict({"a": None}), TypeError, "ModuleDict.a = a NoneType"),
 }  # fmt: skip
 
 
@@ -597,10 +592,18 @@ def test_a_missing_attribute_is_an_attribute_error_that_names_it():
     assert not hasattr(Block(), "nothing")
 
 
-def test_plain_attributes_may_be_set_before_init():
-    class Early(nn.Module):
-        def __init__(self):
-            self.size = 3
-            super().__init__()
+def test_a_forgotten_or_a_late_super_init_does_no_harm():
+    """It used to be refused; in PyTorch it is an AttributeError that names a method the user has never heard of."""
 
-    assert Early().size == 3
+    class Forgetful(nn.Module):
+        def __init__(self, late):
+            self.layer, self.scale = nn.Linear(2, 2), nn.Parameter([1.0])
+            self.register_buffer("mean", make([0.0]))
+            if late:
+                super().__init__()
+
+    for late in (False, True):
+        module = Forgetful(late)
+        assert list(module.state_dict()) == ["scale", "mean", "layer.weight", "layer.bias"] and module.training
+    with pytest.raises(TypeError, match="argument"):
+        nn.ReLU(3)

@@ -1,8 +1,4 @@
-"""Activations: what stands between linear maps, so that they do not collapse into one. All keep the shape.
-
-Each is a function, and below it a layer that keeps the function's options. Where several ops would be slow or would
-overflow, they are one op with a rule of its own.
-"""
+"""Activations: what stands between linear maps, so that they do not collapse into one. All keep the shape."""
 
 import math
 
@@ -20,43 +16,31 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 class ReLU(Module):
     r"""Cuts negative values off; the derivative at 0 is 0.
 
-        (1)  y = \max(x, 0)
-
-    where x is `input_`.
-
-    >>> nn.ReLU()(lucidlite.tensor([-1.0, 2.0]))
-    Tensor([0., 2.])
+    (1)  y = \max(x, 0)
     """
 
-    def forward(self, input_):
-        return relu(input_)  # (1)
+    def forward(self, x):
+        return relu(x)  # (1)
 
 
 class Sigmoid(Module):
     r"""Squeezes every number into (0, 1), as a probability.
 
-        (1)  y = \frac{1}{1 + e^{-x}}
-
-    where x is `input_`.
-
-    >>> nn.Sigmoid()(lucidlite.tensor([0.0, 100.0]))
-    Tensor([0.5, 1. ])
+    (1)  y = \frac{1}{1 + e^{-x}}
     """
 
-    def forward(self, input_):
-        return sigmoid(input_)  # (1)
+    def forward(self, x):
+        return sigmoid(x)  # (1)
 
 
 class Tanh(Module):
     r"""Squeezes every number into (-1, 1).
 
-        (1)  y = \frac{e^x - e^{-x}}{e^x + e^{-x}}
-
-    where x is `input_`.
+    (1)  y = \frac{e^x - e^{-x}}{e^x + e^{-x}}
     """
 
-    def forward(self, input_):
-        return tanh(input_)  # (1)
+    def forward(self, x):
+        return tanh(x)  # (1)
 
 
 @op
@@ -66,9 +50,6 @@ def leaky_relu(input_, negative_slope=0.01):
         (1)  y = \max(x, s x)
 
     where x is `input_` and s is `negative_slope`.
-
-    >>> nn.LeakyReLU(0.1)(lucidlite.tensor([-1.0, 2.0]))
-    Tensor([-0.1,  2. ])
     """
     checks.option("negative_slope", negative_slope)
     return xp(input_).maximum(input_, negative_slope * input_)  # (1)
@@ -77,11 +58,7 @@ def leaky_relu(input_, negative_slope=0.01):
 defgrad(leaky_relu, input_=lambda g, input_, negative_slope: g * maximum(sign(input_), negative_slope))
 
 
-class LeakyReLU(FunctionLayer):
-    """`functional.leaky_relu`: no unit is ever without a gradient."""
-
-    def __init__(self, negative_slope=0.01):
-        super().__init__(leaky_relu, negative_slope=negative_slope)
+class LeakyReLU(FunctionLayer, function=leaky_relu): ...
 
 
 @op
@@ -99,11 +76,7 @@ def elu(input_, alpha=1.0):
 defgrad(elu, input_=lambda g, input_, y, alpha: where(input_ > 0, g, g * (y + alpha)))
 
 
-class ELU(FunctionLayer):
-    """`functional.elu`."""
-
-    def __init__(self, alpha=1.0):
-        super().__init__(elu, alpha=alpha)
+class ELU(FunctionLayer, function=elu): ...
 
 
 @composed
@@ -119,11 +92,7 @@ def selu(a):
     return SELU_SCALE * elu(a, SELU_ALPHA)  # (1)
 
 
-class SELU(FunctionLayer):
-    """`functional.selu`."""
-
-    def __init__(self):
-        super().__init__(selu)
+class SELU(FunctionLayer, function=selu): ...
 
 
 @composed
@@ -145,11 +114,7 @@ def gelu(input_, approximate="none"):
     return input_ * phi  # (3)
 
 
-class GELU(FunctionLayer):
-    """`functional.gelu`."""
-
-    def __init__(self, approximate="none"):
-        super().__init__(gelu, approximate=approximate)
+class GELU(FunctionLayer, function=gelu): ...
 
 
 @composed
@@ -161,11 +126,7 @@ def silu(a):
     return a * sigmoid(a)  # (1)
 
 
-class SiLU(FunctionLayer):
-    """`functional.silu`."""
-
-    def __init__(self):
-        super().__init__(silu)
+class SiLU(FunctionLayer, function=silu): ...
 
 
 @op
@@ -176,9 +137,6 @@ def softplus(input_, beta=1.0):
         (2)  y = \frac{\log(1 + e^z)}{β}
 
     where x is `input_`, and β is `beta`, a number > 0.
-
-    >>> nn.Softplus()(lucidlite.tensor([0.0, 1000.0]))
-    Tensor([6.931472e-01, 1.000000e+03])
     """
     checks.option("beta", beta)
     lib = xp(input_)
@@ -189,11 +147,7 @@ def softplus(input_, beta=1.0):
 defgrad(softplus, input_=lambda g, input_, beta: g * sigmoid(beta * input_))
 
 
-class Softplus(FunctionLayer):
-    """`functional.softplus`."""
-
-    def __init__(self, beta=1.0):
-        super().__init__(softplus, beta=beta)
+class Softplus(FunctionLayer, function=softplus): ...
 
 
 @composed
@@ -207,11 +161,7 @@ def mish(a):
     return a * tanh(softplus(a))  # (1)
 
 
-class Mish(FunctionLayer):
-    """`functional.mish`."""
-
-    def __init__(self):
-        super().__init__(mish)
+class Mish(FunctionLayer, function=mish): ...
 
 
 @op
@@ -222,10 +172,6 @@ def softmax(input_, axis=-1):
         (2)  y_i = \frac{z_i}{\sum_j z_j}
 
     where x is `input_`, and i and j run along the axis.
-
-    >>> nn.functional.softmax(lucidlite.tensor([[1.0, 1.0], [0.0, 1000.0]]))
-    Tensor([[0.5, 0.5],
-            [0. , 1. ]])
     """
     z = xp(input_).exp(input_ - input_.max(axis=axis, keepdims=True))  # (1)
     return z / z.sum(axis=axis, keepdims=True)  # (2)
@@ -239,32 +185,16 @@ def log_softmax(input_, axis=-1):
         (2)  y_i = z_i - \log \sum_j e^{z_j}
 
     where x is `input_`, and i and j run along the axis.
-
-    >>> nn.functional.log_softmax(lucidlite.tensor([0.0, 1000.0]))
-    Tensor([-1000.,     0.])
     """
     z = input_ - input_.max(axis=axis, keepdims=True)  # (1)
     return z - xp(z).log(xp(z).exp(z).sum(axis=axis, keepdims=True))  # (2)
 
 
-def _softmax_rule(g, y, axis):
-    g = g * y
-    return g - y * g.sum(axis=axis, keepdims=True)
-
-
-defgrad(softmax, input_=_softmax_rule)
+defgrad(softmax, input_=lambda g, y, axis: y * (g - (g * y).sum(axis=axis, keepdims=True)))
 defgrad(log_softmax, input_=lambda g, y, axis: g - exp(y) * g.sum(axis=axis, keepdims=True))
 
 
-class Softmax(FunctionLayer):
-    """`functional.softmax`."""
-
-    def __init__(self, axis=-1):
-        super().__init__(softmax, axis=axis)
+class Softmax(FunctionLayer, function=softmax): ...
 
 
-class LogSoftmax(FunctionLayer):
-    """`functional.log_softmax`."""
-
-    def __init__(self, axis=-1):
-        super().__init__(log_softmax, axis=axis)
+class LogSoftmax(FunctionLayer, function=log_softmax): ...

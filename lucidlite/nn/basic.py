@@ -1,11 +1,11 @@
 """The basic layers: an affine map, dropout, and two that only pass on or reshape; the first two as functions too."""
 
 import math
+from typing import Any
 
 from .. import backend, checks, ops
-from ..autograd import defgrad, op, wrap
-from ..backend import raw
-from ..ops import matmul
+from ..autograd import defgrad, op, parameters, wrap
+from ..creation import zeros
 from ..random import generator
 from ..tensor import Parameter, Tensor
 from . import init
@@ -13,21 +13,36 @@ from .module import Module
 
 
 class FunctionLayer(Module):
-    """A function as a layer, which keeps the function's options; so most activations and losses are made."""
+    """A function as a layer: `class ELU(FunctionLayer, function=elu)` takes what `elu` takes with a default.
 
-    def __init__(self, function, **options):
-        super().__init__()
-        self._function, self._options = function, list(options)
+    `last` is the option that moves to the end; further keywords are other defaults. Weights become buffers.
+    """
+
+    __init__: Any  # of each subclass its own
+
+    def __init_subclass__(cls, function: Any = None, last="", **changed):
+        if function is None:
+            return
+        described = getattr(function, "__wrapped__", function)
+        names, values = parameters(described), described.__defaults__ or ()
+        defaults = dict(zip(names[len(names) - len(values) :], values)) | changed
+        cls._function, cls._passed = staticmethod(function), tuple(defaults)
+        options = sorted([name for name in defaults if name != "training"], key=lambda name: name == last)
+        arguments = "".join(f", {name}={defaults[name]!r}" for name in options)
+        # From text, as dataclasses do it: so help() shows the options, and Python refuses what is none of them.
+        cls.__init__ = eval(f"lambda self{arguments}: keep(**locals())", {"keep": cls._keep})
+        cls.__init__.__qualname__ = f"{cls.__qualname__}.__init__"
+        cls.__doc__ = cls.__doc__ or f"`functional.{described.__name__}`: {described.__doc__.partition(chr(10))[0]}"
+
+    def _keep(self, **options: Any):
         for name, value in options.items():
-            if name in ("weight", "pos_weight"):  # it moves with the module and is saved, but not trained
-                constant = value.detach() if isinstance(value, Tensor) else value if value is None else Tensor(value)
-                self.register_buffer(name, constant)
+            if name in ("weight", "pos_weight"):
+                self.register_buffer(name, value if isinstance(value, (Tensor, type(None))) else Tensor(value))
             else:
                 setattr(self, name, checks.option(name, value, f"{type(self).__name__}: "))
 
     def forward(self, *inputs):
-        """The function of the inputs, with the options that the layer keeps."""
-        return self._function(*inputs, **{name: getattr(self, name) for name in self._options})
+        return self._function(*inputs, **{name: getattr(self, name) for name in self._passed})
 
 
 @op
@@ -37,16 +52,12 @@ def linear(input_, weight, bias=None):
         (1)  Y = X W^⊤ + b
 
     where Y is `y`, X is `input_`, W is `weight` and b is `bias`.
-
-    >>> nn.functional.linear(lucidlite.ones(5, 3), lucidlite.ones(2, 3), lucidlite.ones(2)).shape
-    (5, 2)
     """
-    if weight.ndim != 2 or not input_.ndim or input_.shape[-1] != weight.shape[1]:
-        raise ValueError(f"linear: input_ {input_.shape} and weight {weight.shape} must end in the same length")
+    fits = weight.ndim == 2 and input_.ndim and input_.shape[-1] == weight.shape[1]
+    if not fits or (bias is not None and bias.shape != weight.shape[:1]):
+        raise ValueError("the shapes must be (..., in), (out, in) and (out), with the same in and out")
     y = _rows(input_).dot(weight.T)
     if bias is not None:
-        if bias.shape != weight.shape[:1]:
-            raise ValueError(f"linear: bias {bias.shape} must have a number for each row of weight {weight.shape}")
         y += bias  # (1)
     return _as_before(y, input_)
 
@@ -62,8 +73,8 @@ def _as_before(rows, a):
 
 defgrad(
     linear,
-    input_=lambda g, weight: _as_before(matmul(_rows(g), weight), g),
-    weight=lambda g, input_: matmul(_rows(g).T, _rows(input_)),
+    input_=lambda g, weight: _as_before(ops.matmul(_rows(g), weight), g),
+    weight=lambda g, input_: ops.matmul(_rows(g).T, _rows(input_)),
     bias=lambda g: _rows(g).sum(axis=0),
 )
 
@@ -76,32 +87,20 @@ class Linear(Module):
         (1)  k = \frac{1}{\sqrt{n}}
 
     where n is `self.in_features`. That is PyTorch's choice; lucid draws its weights from a range sqrt(6) times as wide.
-
-    >>> layer = nn.Linear(3, 2)
-    >>> layer(lucidlite.ones(5, 3)).shape
-    (5, 2)
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         super().__init__()
         self.in_features = checks.whole("Linear: in_features", in_features)
         self.out_features = checks.whole("Linear: out_features", out_features)
-        self.weight = Parameter(backend.create("empty", "cpu", (self.out_features, self.in_features), "float32"))
-        self.bias = Parameter(self.weight.data[:, 0]) if checks.flag("Linear: bias", bias) else None
-        self.reset_parameters()
-
-    def reset_parameters(self):
-        """Draw new initial values from the package's stream."""
         k = 1 / math.sqrt(self.in_features)  # (1)
-        for p in self.parameters():
-            init.uniform(p, -k, k)
+        self.weight = init.uniform(Parameter(zeros(out_features, in_features)), -k, k)
+        self.bias = init.uniform(Parameter(zeros(out_features)), -k, k) if checks.flag("Linear: bias", bias) else None
 
     def forward(self, input_):
-        """(..., in_features) -> (..., out_features)."""
         return linear(input_, self.weight, self.bias)
 
     def extra_repr(self):
-        """The arguments that made it."""
         return f"{super().extra_repr()}, bias={self.bias is not None}"
 
 
@@ -114,48 +113,23 @@ def dropout(input_, p=0.5, training=True):
     where x is `input_`, k is `scale`, and m is `kept`: 1 with probability 1 - p, else 0, from the package's stream.
     Without `training` the input itself is returned.
     """
-    p = checks.option("p", p, "dropout: ")
-    if not training or p == 0:
+    if checks.option("p", p, "dropout: ") == 0 or not training:
         return input_
-    if input_.dtype.kind != "f":
-        raise TypeError(f"dropout: input_ is {input_.dtype}; convert it with .astype('float32')")
     kept = (generator().random(input_.shape, dtype="float32") >= p).astype(input_.dtype)
     scale = kept / (1 - p)  # (1)
-    return input_ * wrap(backend.move(scale, backend.device_of(raw(input_))))  # (2)
+    return input_ * wrap(backend.move(scale, backend.device_of(backend.raw(input_))))  # (2)
 
 
-class Dropout(FunctionLayer):
-    """`functional.dropout` in training; after `eval()` it lets everything through.
-
-    >>> lucidlite.random.seed(0)
-    >>> nn.Dropout(0.5)(lucidlite.ones(5))
-    Tensor([2., 2., 2., 0., 0.])
-    >>> nn.Dropout(0.5).eval()(lucidlite.ones(5))
-    Tensor([1., 1., 1., 1., 1.])
-    """
-
-    def __init__(self, p=0.5):
-        super().__init__(dropout, p=p)
-
-    def forward(self, input_):
-        """The same shape as the input."""
-        return dropout(input_, self.p, self.training)
+class Dropout(FunctionLayer, function=dropout):
+    """`functional.dropout` in training; after `eval()` it lets everything through."""
 
 
-class Flatten(FunctionLayer):
-    """Makes the axes from `start_axis` to `end_axis` one: (batch, 1, 28, 28) -> (batch, 784).
-
-    >>> nn.Flatten()(lucidlite.zeros(5, 2, 3)).shape
-    (5, 6)
-    """
-
-    def __init__(self, start_axis=1, end_axis=-1):
-        super().__init__(ops.flatten, start_axis=start_axis, end_axis=end_axis)
+class Flatten(FunctionLayer, function=ops.flatten, start_axis=1, end_axis=-1):
+    """Makes the axes from `start_axis` to `end_axis` one: (batch, 1, 28, 28) -> (batch, 784)."""
 
 
 class Identity(Module):
     """Returns what it gets: a placeholder for a layer that is left out."""
 
     def forward(self, input_):
-        """The input itself."""
         return input_

@@ -1,18 +1,12 @@
 """Initial values: fill a tensor in place with numbers from the package's stream, and return it.
 
-How large they are decides whether signals and gradients keep their size from layer to layer. A weight has shape
-(out, in) or (out, in, *kernel); fan_in and fan_out count the numbers that go into an output, and that an input goes to.
-
->>> lucidlite.random.seed(0)
->>> nn.init.xavier_uniform(nn.Parameter([[0.0, 0.0, 0.0]]))
-Parameter([[ 0.33548626, -0.56390506, -1.1243806 ]])
+A weight is (out, in) or (out, in, *kernel): fan_in numbers go into each output, each input goes to fan_out.
 """
 
 import math
 
 from .. import backend, checks
 from ..errors import composed
-from ..grad_mode import no_grad
 from ..random import generator
 from ..tensor import Tensor
 
@@ -26,7 +20,7 @@ def uniform(tensor, a=0.0, b=1.0):
     where w is `values`, and u is uniform in [0, 1).
     """
     a, b = checks.number("a", a, -math.inf, ends="()"), checks.number("b", b, a, ends="[)")
-    u = generator().random(_shape(tensor))
+    u = generator().random(tensor.shape)
     values = a + (b - a) * u  # (1)
     return _fill(tensor, values)
 
@@ -40,7 +34,7 @@ def normal(tensor, mean=0.0, std=1.0):
     where w is `values`, μ is `mean`, σ is `std`, and z is standard normal.
     """
     mean, std = checks.number("mean", mean, -math.inf, ends="()"), checks.number("std", std, ends="[)")
-    z = generator().standard_normal(_shape(tensor))
+    z = generator().standard_normal(tensor.shape)
     values = mean + std * z  # (1)
     return _fill(tensor, values)
 
@@ -48,18 +42,7 @@ def normal(tensor, mean=0.0, std=1.0):
 @composed
 def constant(tensor, val):
     """The same number everywhere."""
-    _shape(tensor)
-    return _fill(tensor, checks.number("val", val, -math.inf))
-
-
-def zeros(tensor):
-    """Zeros."""
-    return constant(tensor, 0.0)
-
-
-def ones(tensor):
-    """Ones."""
-    return constant(tensor, 1.0)
+    return _fill(tensor, backend.numpy.full(tensor.shape, checks.number("val", val, -math.inf)))
 
 
 @composed
@@ -68,13 +51,13 @@ def xavier_uniform(tensor, gain=1.0):
 
         (1)  b = γ \sqrt{\frac{6}{m + n}}
 
-    where b is `bound`, γ is `gain`, m is `fan_in` and n is `fan_out`.
+    where γ is `gain`, m is fan_in and n is fan_out.
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, eq. 16.
     """
-    fan_in, fan_out = _fans(tensor).values()
-    bound = gain * math.sqrt(6 / (fan_in + fan_out))  # (1)
-    return uniform(tensor, -bound, bound)
+    m, n = _fans(tensor)
+    b = gain * math.sqrt(6 / (m + n))  # (1)
+    return uniform(tensor, -b, b)
 
 
 @composed
@@ -83,10 +66,10 @@ def xavier_normal(tensor, gain=1.0):
 
         (1)  σ = γ \sqrt{\frac{2}{m + n}}
 
-    where σ is `std`, γ is `gain`, m is `fan_in` and n is `fan_out`.
+    where σ is `std`, γ is `gain`, m is fan_in and n is fan_out.
     """
-    fan_in, fan_out = _fans(tensor).values()
-    std = gain * math.sqrt(2 / (fan_in + fan_out))  # (1)
+    m, n = _fans(tensor)
+    std = gain * math.sqrt(2 / (m + n))  # (1)
     return normal(tensor, 0.0, std)
 
 
@@ -96,13 +79,13 @@ def kaiming_uniform(tensor, mode="fan_in", a=0.0):
 
         (1)  b = \sqrt{\frac{6}{(1 + a^2) n}}
 
-    where b is `bound` and n is `fan`: fan_in keeps the variance of the signals, fan_out that of the gradients.
+    where n is fan_in, which keeps the variance of the signals, or fan_out, which keeps that of the gradients.
 
     Source: He, Zhang, Ren and Sun, Delving Deep into Rectifiers, 2015, eq. 10 and 14.
     """
-    fan = _fans(tensor)[checks.option("mode", mode)]
-    bound = math.sqrt(6 / ((1 + a**2) * fan))  # (1)
-    return uniform(tensor, -bound, bound)
+    (n,) = _fans(tensor, mode)
+    b = math.sqrt(6 / ((1 + a**2) * n))  # (1)
+    return uniform(tensor, -b, b)
 
 
 @composed
@@ -111,29 +94,22 @@ def kaiming_normal(tensor, mode="fan_in", a=0.0):
 
         (1)  σ = \sqrt{\frac{2}{(1 + a^2) n}}
 
-    where σ is `std` and n is `fan`.
+    where σ is `std` and n is fan_in or fan_out.
     """
-    fan = _fans(tensor)[checks.option("mode", mode)]
-    std = math.sqrt(2 / ((1 + a**2) * fan))  # (1)
+    (n,) = _fans(tensor, mode)
+    std = math.sqrt(2 / ((1 + a**2) * n))  # (1)
     return normal(tensor, 0.0, std)
 
 
-def _shape(tensor):
-    if not isinstance(tensor, Tensor) or tensor.dtype.kind != "f":
-        raise TypeError("it is no floating Tensor; make one with nn.Parameter(...) or lucidlite.tensor(...)")
-    return tensor.shape
-
-
-def _fans(tensor):
-    shape = _shape(tensor)
-    if len(shape) < 2 or not tensor.size:
+def _fans(tensor, *modes):
+    if tensor.ndim < 2 or not tensor.size:
         raise ValueError("it has no fan_in and fan_out; a weight is (out, in) or (out, in, *kernel)")
-    kernel = math.prod(shape[2:])
-    return {"fan_in": shape[1] * kernel, "fan_out": shape[0] * kernel}
+    fans = {"fan_in": tensor.size // tensor.shape[0], "fan_out": tensor.size // tensor.shape[1]}
+    return [fans[checks.choice("mode", mode, (*fans,))] for mode in modes or fans]
 
 
-@no_grad()
 def _fill(tensor, values):
-    """Write through the tensor, so that its version counter sees it."""
-    tensor[...] = backend.move(values.astype(tensor.dtype), tensor.device) if hasattr(values, "astype") else values
+    if not isinstance(tensor, Tensor):
+        raise TypeError("it is no Tensor; make one with nn.Parameter(...) or lucidlite.tensor(...)")
+    tensor.data = backend.move(values, tensor.device)
     return tensor
