@@ -7,9 +7,9 @@ import pytest
 from test_formula_read import made
 
 import lucidlite
+from lucidlite.formulas import FormulaError, check
 from lucidlite.optim import SGD, Optimizer, RMSprop
 from lucidlite.optim.optimizer import number
-from tools.formulas import FormulaError, check
 
 RMSPROP = r'''
 class Copy(RMSprop):
@@ -35,6 +35,11 @@ class Copy(RMSprop):
     where θ is `p`, θ̄ is `p`, ∇f is `g`, d is `g`, ḡ is `m`, v̂ is `r`, ṽ is `r`, m̂ is `n`, ŝ is `s`, c is `bias`, t is
     `step`, γ is `lr`, ε is `eps`, λ is `weight_decay` and μ is `momentum`.
     """
+
+    def flags(self, group):
+        decay = "decoupled" if group["decoupled_weight_decay"] else "coupled"
+        names = ("centered", "nesterov", "eps_in_sqrt", "lr_in_momentum", "bias_correction", "maximize")
+        return decay if group["weight_decay"] else None, group["momentum"] != 0, *(group[n] for n in names)
 
     def scalars(self, group, step, created):
         lr, alpha, bias_correction = (group[n] for n in ("lr", "alpha", "bias_correction"))
@@ -90,11 +95,11 @@ class Copy(SGD):
     """
 
     @staticmethod
-    def rule(math, maximize, decay, heavy_ball, nesterov):
+    def rule(math, maximize, has_weight_decay, has_momentum, nesterov):
         def sgd(p, g, b, lr, momentum, weight_decay, gain):
             g = -g if maximize else g  # (1)
-            d = g + weight_decay * p if decay else g  # (2)
-            b = momentum * b + gain * d if heavy_ball else d  # (3)
+            d = g + weight_decay * p if has_weight_decay else g  # (2)
+            b = momentum * b + gain * d if has_momentum else d  # (3)
             s = d + momentum * b if nesterov else b  # (4)
             p = p - lr * s  # (5)
             return p, b
@@ -117,7 +122,7 @@ class Copy(Optimizer):
     β_2 is `beta2`.
     """
 
-    checks = {"lr": number()}
+    checks = {"lr": number}
 
     def __init__(self, params, lr=0.001, betas=(0.9, 0.999), eps=1e-8, amsgrad=False):
         super().__init__(params, {"lr": lr})

@@ -7,8 +7,8 @@ import linecache
 
 import pytest
 
-from tools.formulas import FormulaError
-from tools.formulas.read import read
+from lucidlite.formulas import FormulaError
+from lucidlite.formulas.read import read
 
 COUNT = itertools.count()
 
@@ -52,7 +52,24 @@ def test_formulas_conditions_tags_and_bindings_are_read():
 def test_a_long_formula_goes_on_in_a_deeper_line():
     f = function("        (1)  y = x\n             + 2 x\n             if n", "return 3 * x  # (1)")
     assert read(f).formulas[1].meaning.python({}) == "x + 2 * x"
-    assert read(f).formulas[1].condition is not None
+    assert read(f).formulas[1].condition_text == "n"
+
+
+def test_a_formula_in_a_deeper_line_is_one_of_its_own():
+    f = function("        (1)  z = 2 x\n             (2)  y = z", "z = 2 * x  # (1)", "return z  # (2)")
+    assert [x.text for x in read(f).formulas.values()] == ["z = 2 x", "y = z"]
+
+
+def test_a_symbol_may_occur_in_a_condition_alone():
+    f = function("        (1)  y = x    if μ > 0\n\n    where μ is `n`.", "return x  # (1)")
+    assert eval(read(f).formulas[1].condition, {"n": 1}) is True
+
+
+def test_a_tag_in_the_body_of_a_class_stands_behind_no_statement_that_computes():
+    cls = made(
+        "class C:\n    def f(self):\n        '''F.\n\n            (1)  y = 2\n        '''\n    y = 2  # (1)\n", "C"
+    )
+    assert "line 7 is tagged (1), but is no statement that computes" in refusal(cls)
 
 
 def test_tags_in_strings_are_no_tags():
@@ -127,7 +144,7 @@ def test_a_subclass_without_formulas_has_those_of_its_base():
 def test_classes_above_without_source_are_passed_over():
     from lucidlite.nn import Sequential
 
-    assert refusal(Sequential).startswith("Sequential has no formulas")
+    assert refusal(Sequential).startswith("Sequential: it has no formulas")
 
 
 def test_a_docstring_that_is_not_raw_is_recognised():
@@ -142,19 +159,17 @@ SENTENCES = {
     "no statement": (("        (1)  y = x", "# (1)", "return x"), "line 6 is tagged (1), but is no statement"),
     "a header": (("        (1)  y = x", "if n:  # (1)", "    return x"), "line 6 is tagged (1), but is no statement"),
     "a def": (("        (1)  y = x", "def g():  # (1)", "    return x"), "line 6 is tagged (1), but is no statement"),
-    "two tags": (("        (1)  y = x\n        (2)  z = x", "z = x  # (1), (2)"), "line 7 has two tags"),
+    "two tags": (("        (1)  y = x\n        (2)  z = x", "z = x  # (1), (2)"), "formula (1) has no tag; end the line that computes it"),
     "one statement, two lines": (
         ("        (1)  y = x\n        (2)  z = x", "z = (  # (1)", "    x)  # (2)"), "line 8 is tagged (2), but its statement has a tag already"),
     "two statements": (("        (1)  y = x", "z = x; y = x  # (1)"), "line 6 is tagged (1), but holds more than one statement"),
     "behind a header": (("        (1)  y = x", "if n: y = x  # (1)"), "line 6 is tagged (1), but holds more than one statement"),
     "no LaTeX": (("        (1)  y = x / n x", "return x  # (1)"), "formula (1): cannot read the formula 'y = x / n x': at position 10"),
-    "no condition": (("        (1)  y = x    when n", "return x  # (1)"), "formula (1) has a part set off by spaces that is no 'if ...'"),
-    "no Python": (("        (1)  y = x    if n of m", "return x  # (1)"), "cannot read the condition 'n of m'"),
-    "a call": (("        (1)  y = x    if n()", "return x  # (1)"), "cannot read the condition 'n()'"),
+    "no condition": (("        (1)  y = x    when n", "return x  # (1)"), "'y = x    when n': at position 10, 'hen', expected a space between factors"),
+    "no Python": (("        (1)  y = x    if n of m", "return x  # (1)"), "formula (1): invalid syntax (the condition 'n of m', line 1)"),
     "a binding of nothing": (("        (1)  y = x\n\n    where q is `x`.", "return x  # (1)"), "q is `x`, but no formula has q"),
     "a binding to no Python": (("        (1)  y = x\n\n    where x is `a b`.", "return x  # (1)"), "cannot read 'x is `a b`'"),
-    "two bindings": (("        (1)  y = x\n\n    where x is `a` and x is `b`.", "return x  # (1)"), "says twice what x is"),
-    "nothing": (("", "return x"), "f has no formulas"),
+    "nothing": (("", "return x"), "f: it has no formulas; write them into its docstring"),
 }  # fmt: skip
 
 

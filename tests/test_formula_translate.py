@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from tools.formulas import FormulaError
-from tools.formulas.translate import symbol, translate
-from tools.formulas.watch import evaluate
+from lucidlite.formulas import FormulaError
+from lucidlite.formulas.translate import Translation
+from lucidlite.formulas.watch import evaluate
 
 READ = {
     r"g_t = ∇f_t + λ θ_{t-1}": "grad_f + lambda_ * theta",
@@ -24,7 +24,15 @@ READ = {
     r"x = c \frac{a}{b}": "c * (a / b)",
     r"x = a - (b + c)": "a - (b + c)",
     r"x = -a b": "-a * b",
-    r"x = b - (-a)": "b - (-a)",
+    r"x = b - (-a)": "b - -a",
+    r"y_i = x_{1,i}": "x[1, i]",
+    r"y_i = x_{z_{2 i} + i} k": "x[z[2 * i] + i] * k",
+    r"y_t = π_t + e_t^2": "pi + e**2",
+    r"y_ t = x_ t ^ 2 + e^⊤": "x**2 + transpose(e)",
+    r"y = \max(a, b, |c|) |d|": "max(a, b, abs(c)) * abs(d)",
+    r"y = \begin{cases} a & b \ne c \\ d & e ≥ f \\ g & \text{else} \end{cases}": "where(b != c, a, where(e >= f, d, g))",
+    r"y = x_{1,2} + w_{h1}": "x_1_2 + w_h1",
+    r"y = \hat{\bar{g}} + \alpha_\infty": "g_bar_hat + alpha_inf",
     r"x = (-a)^2": "(-a)**2",
     r"x = a^{-b}": "a**(-b)",
     r"x = (a + b)(a - b)": "(a + b) * (a - b)",
@@ -67,25 +75,27 @@ REFUSED = {  # formula -> position, and what the message says
     r"a = \log x y": (11, "parentheses"),
     r"a = \tanh^2 x": (9, "expected"),
     r"a = x^": (6, "its end"),
-    r"a = x^10": (6, "a digit"),
+    r"a = x^10": (6, "expected {"),
     r"a = (b + c": (10, "expected )"),
     r"a = b + c)": (9, "expected an operator"),
     r"a = |b": (6, "expected |"),
     r"a = [b]": (4, "expected"),
     r"a = b²": (5, "expected"),
     r"a = b'": (5, "expected"),
-    r"a = b^2^3": (7, "second exponent"),
+    r"a = b^2^3": (7, "an operator or the end"),
     r"a = g_t^2_t": (9, "expected"),
     r"a = \sum_j b": (12, "index j"),
-    r"a = \sum b_j": (9, "_ and the index"),
-    r"a = \sum_{i=1}^n b_i": (11, "expected }"),
+    r"a = \sum b_j": (9, "_ and the letter of an index"),
+    r"a = \sum_{i=1}^n b_i": (11, "expected , or }"),
     r"a = b_i": (7, "index i"),
+    r"a = b_{2 i}": (11, "index i"),
+    r"a_i = \sum_j b_{i,j} c_k": (24, "index k"),
     r"a = \max x": (9, "two arguments"),
-    r"a = \max(x)": (11, "two arguments"),
-    r"a = \log(x, y)": (14, "one argument"),
-    r"a = \operatorname{foo}(x)": (4, "one of sign"),
+    r"a = \max(x)": (10, "expected ,"),
+    r"a = \log(x, y)": (10, "expected )"),
+    r"a = \operatorname{foo}(x)": (4, "\\operatorname{sign}"),
     r"v_{t+1} = v_t": (4, "t or t-1"),
-    r"a = v_{t-2}": (9, "t or t-1"),
+    r"a = v_{t-2}": (8, "t or t-1"),
     r"a = ": (4, "its end"),
     r"= b": (0, "a letter"),
     r"a == b": (3, "expected"),
@@ -98,13 +108,18 @@ REFUSED = {  # formula -> position, and what the message says
     r"a = b * -c": (8, "expected"),
     r"a = \begin{cases} b & c < d \end{cases}": (28, "expected \\\\"),
     r"ḡ_t = ṽ_t x'": (11, "expected"),
+    r"a = 007": (5, "a space between factors"),
+    r"a = x^-1": (6, "expected {"),
+    r"a = \sum_{hh} b": (14, "the letter of an index"),
+    r"a = \log_2 x": (8, "expected a number"),
+    r"a = |b| c|": (10, "its end"),
 }
 
 
 @pytest.mark.parametrize("formula", READ)
 def test_a_formula_becomes_python(formula):
     assert (
-        translate(formula, {"s"}).python({"μ": "momentum", "s": "stride"} if "W_{o" in formula else {"μ": "momentum"})
+        Translation(formula, {"s"}).python({"μ": "momentum", "s": "stride"} if "W_{o" in formula else {"μ": "momentum"})
         == READ[formula]
     )
 
@@ -113,7 +128,7 @@ def test_a_formula_becomes_python(formula):
 def test_what_cannot_be_read_is_refused_with_position_and_expectation(formula):
     position, what = REFUSED[formula]
     with pytest.raises(FormulaError) as caught:
-        translate(formula)
+        Translation(formula)
     assert str(caught.value).startswith(f"cannot read the formula '{formula}': at position {position}, ")
     assert what in str(caught.value)
 
@@ -124,26 +139,27 @@ def test_what_cannot_be_read_is_refused_with_position_and_expectation(formula):
      "v̂_{max}": "v_hat_max", "Δθ": "delta_theta", "\\varepsilon": "epsilon", "Φ": "Phi", "Δ": "Delta", "W_{hh}": "W_hh"}.items(),
 )  # fmt: skip
 def test_the_default_name_of_a_symbol_is_its_python_spelling(text, name):
-    assert symbol(text).name == name
+    assert Translation(f"{text} = 0").left.name == name
 
 
 def test_time_is_read_apart_from_the_name():
-    found = translate("v_t = α v_{t-1} + w_{1,t}")
+    found = Translation("v_t = α v_{t-1} + w_{1,t}")
     assert (str(found.left), found.left.time) == ("v_t", "t")
     assert [(s.key, s.time) for s in found.symbols] == [("α", ""), ("v", "t-1"), ("w_1", "t")]
+    assert [(s.key, s.time) for s in Translation("v_t += g_t").symbols] == [("g", "t"), ("v", "t-1")]
 
 
 def test_a_name_that_is_an_expression_gets_parentheses():
-    found = translate("y = a b^2")
+    found = Translation("y = a b^2")
     assert found.python({"a": "x + 1", "b": "state['b']"}) == "(x + 1) * state['b']**2"
 
 
 def test_a_letter_bound_in_the_sentence_is_a_name_and_no_index():
-    assert translate("y = W_f x", {"W_f"}).python({"W_f": "self.w"}) == "self.w * x"
+    assert Translation("y = W_f x", {"W_f"}).python({"W_f": "self.w"}) == "self.w * x"
 
 
 def values_of(formula, left, axis=None, **values):
-    found = translate(formula)
+    found = Translation(formula)
     return evaluate(found, [values[s.name] for s in found.symbols], left, axis)
 
 
