@@ -1,10 +1,12 @@
 """Every dialect of RMSprop against what its system computed, the table, comparisons, and PyTorch's state_dict."""
 
 import doctest
+import importlib.resources
 import inspect
 import json
 import re
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -113,14 +115,25 @@ def test_like_computes_what_the_real_system_computed(case):
         ours = exact.state_dict()["state"][i]
         assert ours.keys() == theirs.keys() | {"step"}
         for key, value in theirs.items():
-            check(np.asarray(ours[key]), np.asarray(value))
+            check(ours[key], np.asarray(value))
 
 
 def test_the_default_is_torchs_rule_and_todays_lucids():
     defaults = {name: p.default for name, p in inspect.signature(RMSprop).parameters.items() if name != "params"}
-    assert defaults == dialects.DEFAULTS | {"contiguous_params": False}
     for name in ("torch", "lucid"):
-        assert RMSprop.dialects()[name].settings == dialects.DEFAULTS
+        assert RMSprop.dialects()[name].settings == defaults
+
+
+def test_the_table_of_the_systems_is_part_of_the_package():
+    """As an installed package sees it; and a wheel has it too."""
+    table = tomllib.loads((importlib.resources.files("lucidlite.optim") / "dialects.toml").read_text("utf-8"))
+    assert {*table} == {*ROWS} and {key for row in table.values() for key in row} <= {
+        *vars(RMSprop.dialects()["torch"])
+    }
+    assert all(row["changed"].keys() <= {*RMSprop.dialects()["torch"].settings}
+               for row in table.values() if "changed" in row)  # fmt: skip
+    built = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(PAGE.parents[1]))
+    assert "lucidlite/optim/dialects.toml" in {file.distribution_path for file in built.recurse_included_files()}
 
 
 def test_tf2_places_eps_for_each_group_by_its_momentum():
@@ -151,23 +164,14 @@ TYPED = {
 def test_what_a_user_would_type_finds_its_dialect():
     known = RMSprop.dialects()
     assert {typed: known[typed].name for typed in TYPED} == TYPED
-    assert {*dialects.ALIASES.values()} <= {*known}
     assert RMSprop.like("PyTorch", [parameter([1.0])]).param_groups[0]["alpha"] == 0.99
     for system, name in DIALECT_OF.items():
         if system != "tf_keras_legacy":
             assert known[system].name == name
 
 
-@pytest.mark.parametrize(
-    ("name", "suggested"),
-    [
-        ("tensorflow", "did you mean tf"),
-        ("kears", "did you mean keras?"),
-        ("Nature-DQN", "it can be"),
-        (7, "it can be"),
-    ],
-)
-def test_an_unknown_name_lists_the_known_ones_and_suggests_a_close_one(name, suggested):
+@pytest.mark.parametrize("name", ["tensorflow", "kears", 7])
+def test_an_unknown_name_lists_the_known_ones(name):
     for call in (
         lambda: RMSprop.like(name, [parameter([1.0])], lr=0.1),
         lambda: RMSprop.dialects()[name],
@@ -175,7 +179,7 @@ def test_an_unknown_name_lists_the_known_ones_and_suggests_a_close_one(name, sug
     ):
         with pytest.raises(ValueError, match=r"there is no dialect") as error:
             call()
-        assert suggested in str(error.value) and repr(name) in str(error.value)
+        assert repr(name) in str(error.value)
         assert all(known in str(error.value) for known in ROWS)
 
 
@@ -189,11 +193,13 @@ def test_without_a_default_lr_the_error_names_lr_and_the_system(name):
 
 def test_arguments_that_a_dialect_does_not_have_are_refused():
     params = [parameter([1.0])]
-    with pytest.raises(TypeError, match=r"torch has no argument 'rho'; it has lr, alpha, .*contiguous_params$"):
+    with pytest.raises(
+        TypeError, match=r"torch has no argument 'rho'; its arguments are lr, alpha, .*contiguous_params$"
+    ):
         RMSprop.like("torch", params, rho=0.9)
     with pytest.raises(TypeError, match=r"keras has no argument 'decay'; .*learning_rate, rho, epsilon$"):
         RMSprop.like("keras", params, decay=0.9)
-    with pytest.raises(TypeError, match=r"rho and alpha are the same argument of keras"):
+    with pytest.raises(TypeError, match=r"keras has 'rho' already, as alpha"):
         RMSprop.like("keras", params, alpha=0.5, rho=0.9)
     with pytest.raises(ValueError, match=r"alpha is 1\.5"):
         RMSprop.like("keras", params, rho=1.5)
@@ -216,10 +222,9 @@ def test_the_table_prints_every_dialect_with_what_makes_it_different():
         assert line[start:] == row.system and line[start - 2 : start] == "  "
         assert all(switch in line for switch, on in ROWS[row.name]["switches"].items() if on)
         assert ("required" in line) == (ROWS[row.name]["defaults"]["lr"] is None)
-    assert "eps_in_sqrt if momentum > 0" in repr(table["tf2"])
-    assert "TensorFlow".lower() in repr(table["tf1"]) and "initial_scale=1" in repr(table["tf1"])
-    assert "only a formula" in repr(table["hinton"]) and "no default lr" in repr(table["hinton"])
-    assert {name for name, row in table.items() if row.verified is None} == NEVER_RUN
+    assert "'eps_in_sqrt': 'momentum > 0'" in repr(table["tf2"]) and table["tf1"].changed["initial_scale"] == 1
+    assert "tensorflow" in repr(table["tf1"]) and table["hinton"].changed["lr"] == "required"
+    assert {name for name, row in table.items() if not row.verified} == NEVER_RUN
     table.clear()
     assert len(RMSprop.dialects()) == 19  # every call gives a table of its own
 
@@ -236,18 +241,18 @@ def test_two_names_of_one_rule_do_not_drift():
 
 def test_a_comparison_of_one_step_is_what_the_formulas_say():
     g, lr = np.array([3.0, 1e-4]), 0.5
-    found = RMSprop.compare("torch", "lucid2", [g], lr)
+    found = RMSprop.compare("torch", "lucid2", [g], lr=lr)
     outside, inside = lr * g / (np.sqrt(0.01 * g * g) + 1e-8), lr * g / np.sqrt(0.01 * g * g + 1e-8)
     assert found.differences == {"eps_in_sqrt": (False, True)}
     assert found.drift == pytest.approx(np.linalg.norm(outside - inside), rel=1e-9)
     assert found.drift_by_setting == {"eps_in_sqrt": found.drift}
     assert found.first_steps == pytest.approx((np.linalg.norm(outside), np.linalg.norm(inside)), rel=1e-9)
     assert found.travelled == pytest.approx(np.linalg.norm(outside), rel=1e-9)
-    assert str(found).splitlines()[0] == "1 step, lr 0.5"
+    assert str(found).splitlines()[0] == "1 step, lr 0.5 and 0.5"
 
 
 def test_the_drift_is_the_largest_on_the_way_not_the_last():
-    found = RMSprop.compare("torch", "sb3", [1.0, -1.0], 0.1, eps=0.0)
+    found = RMSprop.compare("torch", "sb3", [1.0, -1.0], lr=0.1, eps=0.0)
     assert found.first_steps == pytest.approx((1.0, 0.1)) and found.drift == pytest.approx(0.9)
     assert found.drift_by_setting == {"initial_scale": found.drift, "eps_in_sqrt": 0.0}
 
@@ -258,14 +263,14 @@ def test_the_drift_is_the_largest_on_the_way_not_the_last():
         (("torch", "tf1"), np.full(20, 1e-3), 0.01, {"alpha": 0.9, "eps": 1e-8}, "initial_scale"),
         (("torch", "oneflow"), np.full(20, 1e-6), 0.01, {}, "eps_in_sqrt"),
         (("optax", "mlx"), np.full(20, 1.0), 0.01, {}, "alpha"),
-        (("torch", "netcl"), np.full(20, 1.0), [1.0] + [1e-3] * 19, {"momentum": 0.9}, "lr_in_momentum"),
+        (("torch", "lucid-docs"), np.full(20, 1.0), None, {"momentum": 0.9}, "lr_in_momentum"),
         (("tf2", "keras"), np.full(20, 1.0), 0.1, {"weight_decay": 0.5}, "decoupled_weight_decay"),
         (("torch", "netcl"), np.full(20, 1.0), None, {}, "lr"),
         (("lucid2", "graves"), np.full(20, 1.0), 0.01, {"alpha": 0.9, "eps": 1e-8, "centered": False}, "momentum"),
     ],
 )
 def test_the_setting_that_was_made_to_matter_dominates(pair, gradients, lr, overrides, dominates):
-    found = RMSprop.compare(*pair, gradients, lr, **overrides)
+    found = RMSprop.compare(*pair, gradients, **overrides | ({"lr": lr} if lr else {}))
     assert next(iter(found.drift_by_setting)) == dominates
     drifts = list(found.drift_by_setting.values())
     assert drifts == sorted(drifts, reverse=True) and drifts[0] > 1.5 * max([0, *drifts[1:]])
@@ -287,10 +292,9 @@ def test_learning_rates_that_a_comparison_uses_are_stated():
         found = RMSprop.compare(*pair)
         assert f"lr {used}, a tenth in the second half" in str(found)
         assert ("lr" in found.differences) == (pair == ("torch", "keras"))
-    assert "lr 1 to 0.5" in str(RMSprop.compare("torch", "tf1", [1.0, 1.0], lr=[1.0, 0.5]))
-    for gradients, rates in (([1.0, 2.0], [0.1]), ([], None), ([], 0.1)):
-        with pytest.raises(ValueError, match=r"give one rate for each gradient"):
-            RMSprop.compare("torch", "tf1", gradients, rates)
+    assert str(RMSprop.compare("torch", "tf1", [1.0, 1.0], lr=0.5)).startswith("2 steps, lr 0.5 and 0.5\n")
+    with pytest.raises(ValueError, match=r"no gradients to compare along; give one for each step"):
+        RMSprop.compare("torch", "tf1", [])
 
 
 def test_a_comparison_leaves_the_gradients_and_the_random_streams_alone():
@@ -456,11 +460,9 @@ def test_switches_without_effect_and_a_schedulers_rate_go_to_torch():
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"alpha": None}, r"group 0 misses \['alpha'\]"),
-        ({"betas": (0.9, 0.999)}, r"has \['betas'\] too much"),
-        ({"nesterov": False}, r"has \['nesterov'\] too much"),
-        ({"differentiable": True}, r"group 0 has differentiable=True"),
-        ({"params": [0, 1]}, r"groups of \[2\] parameters, here \[3\]"),
+        ({"alpha": None}, r"group 0: the hyperparameters \['alpha'\] are missing"),
+        ({"betas": (0.9, 0.999)}, r"no hyperparameter \['betas'\]"),
+        ({"params": [0, 1]}, r"its groups have \[2\] parameters, here \[3\]"),
         ({"alpha": 1.5}, r"alpha is 1\.5"),
     ],
 )
@@ -479,7 +481,7 @@ def test_states_of_other_shapes_and_other_objects_are_refused():
     _, optimizer = ours(TORCH["cases"][0])
     state = torchs(TORCH["cases"][0])
     state["state"][0]["square_avg"] = Tensor(np.zeros(4))
-    with pytest.raises(ValueError, match=r"square_avg has shape \(4,\), the parameter \(3,\)"):
+    with pytest.raises(ValueError, match=r"square_avg is \(4,\) float64; it must be .* of shape \(3,\)"):
         optimizer.load_torch(state)
     for wrong in (None, [], {}, {"state": {}}):
         with pytest.raises(TypeError, match="no optimizer's state_dict"):

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from support import host
 
 import lucidlite
 from lucidlite import nn, optim
@@ -157,7 +158,7 @@ def test_contiguous_parameters_survive_loading_moving_and_a_late_parameter(devic
     x = x.to("float64")
     steps(2)
     for p, q in zip(model.parameters(), twin.parameters()):
-        assert p.dtype == "float64" and p.data.tobytes() == q.data.tobytes()
+        assert p.dtype == "float64" and host(p).tobytes() == host(q).tobytes()
 
 
 @pytest.mark.parametrize("settings", COMBINATIONS[:: len(COMBINATIONS) // 23], ids=named)
@@ -203,7 +204,6 @@ def test_what_a_step_did_can_be_watched():
         ({"nesterov": True}, "nesterov.*momentum"),
         ({"bias_correction": True, "alpha": 1.0}, "bias_correction.*alpha"),
         ({"initial_scale": -1.0}, "initial_scale is -1.0"),
-        ({"lr": 1e300}, r"lr is 1e\+300.*float32"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(settings, message):
@@ -247,9 +247,15 @@ def test_centered_stays_finite_where_the_variance_rounds_below_zero():
     assert np.isfinite(p.data).all() and (state["square_avg"] < state["grad_avg"] ** 2).any()
 
 
-def test_every_optimizer_can_be_contiguous():
+FAMILY = [x for x in vars(optim).values() if isinstance(x, type) and x is not optim.Optimizer]
+
+
+@pytest.mark.parametrize("cls", dict.fromkeys(FAMILY))
+def test_every_optimizer_can_be_contiguous(cls):
     params, twins = parameters(), parameters()
-    for settings in ({}, {"momentum": 0.9, "dampening": 0.5}):
-        a = run(optim.SGD(params, 0.1, contiguous_params=True, **settings), params, gradients(4, missing=True))
-        b = run(optim.SGD(twins, 0.1, **settings), twins, gradients(4, missing=True))
+    for settings in ({}, {"momentum": 0.9, "dampening": 0.5}) if cls is optim.SGD else ({}, {}):
+        one, other = cls(params, 0.1, contiguous_params=True, **settings), cls(twins, 0.1, **settings)
+        a, b = (run(o, ps, gradients(4, missing=True)) for o, ps in ((one, params), (other, twins)))
         assert all(x.tobytes() == y.tobytes() for x, y in zip(a, b))
+        for i, state in other.state_dict()["state"].items():
+            assert all(np.array_equal(value, one.state_dict()["state"][i][name]) for name, value in state.items())

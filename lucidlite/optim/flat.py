@@ -31,13 +31,14 @@ class Block:
         """Bring gradients and state into the flat memory; False where the parameters cannot take one step together."""
         first = states[self.params[0]]
         for p in self.params:
-            if p._grad is None or states[p].get("step") != first.get("step") or states[p].keys() != first.keys():
+            numbers = [x == first.get(k) for k, x in states[p].items() if not hasattr(x, "shape")]
+            if p._grad is None or states[p].keys() != first.keys() or not all(numbers):
                 return False
         for p, view in zip(self.params, self.grads):
             if p._grad is not view:
                 view[...] = p._grad
                 p._grad = view
-        self.state = {name: value if name == "step" else self.buffer(name, states) for name, value in first.items()}
+        self.state = {name: self.buffer(name, states) if hasattr(x, "shape") else x for name, x in first.items()}
         return True
 
     def buffer(self, name, states):
@@ -55,11 +56,10 @@ class Block:
     def share(self, states):
         """Give the parameters their pieces of the state after a step, and note that their memory has changed."""
         for name, value in self.state.items():
-            if name != "step" and self.buffers.get(name, (None,))[0] is not value:
+            if hasattr(value, "shape") and self.buffers.get(name, (None,))[0] is not value:
                 self.buffers[name] = value, self.views(value)
         for i, p in enumerate(self.params):
-            for name, value in self.state.items():
-                states[p][name] = value if name == "step" else self.buffers[name][1][i]
+            states[p] |= {k: self.buffers[k][1][i] if hasattr(x, "shape") else x for k, x in self.state.items()}
             version_of(p).bump()
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from . import dialects
-from .optimizer import Optimizer, flag, number
+from .dialects import Polyglot
+from .optimizer import at_least_0
 
 
-class RMSprop(Optimizer):
+class RMSprop(Polyglot):
     r"""RMSprop: divide each step by the recent size of the gradient.
 
-        (1)  d_t = g_t + λ θ_{t-1}                               if decay is "coupled", else g_t
+        (1)  d_t = g_t + λ θ_{t-1}                               if coupled, else g_t
         (2)  v_t = α v_{t-1} + (1 - α) d_t^2
         (3)  ḡ_t = α ḡ_{t-1} + (1 - α) d_t                       if centered
         (4)  ṽ_t = \max(v̂_t - m̂_t^2, 0)                          if centered, else v̂_t
@@ -20,7 +20,7 @@ class RMSprop(Optimizer):
     Without the switches below, g is the gradient ∇f, v̂ is v, m̂ is ḡ, ŝ is s, u is b and θ̄ is the old θ. With them:
 
         (8)  g_t = -∇f_t                                         if maximize, else ∇f_t
-        (9)  θ̄_t = θ_{t-1} (1 - γ λ)                             if decay is "decoupled", else θ_{t-1}
+        (9)  θ̄_t = θ_{t-1} (1 - γ λ)                             if decoupled, else θ_{t-1}
         (10)  c_t = 1 - α^t                                      if bias_correction, else 1
         (11)  v̂_t = \frac{v_t}{c_t}                              if bias_correction, else v_t
         (12)  m̂_t = \frac{ḡ_t}{c_t}                              if bias_correction, else ḡ_t
@@ -33,30 +33,14 @@ class RMSprop(Optimizer):
     `step`, γ is `lr`, ε is `eps`, λ is `weight_decay` and μ is `momentum`. The state is kept as `square_avg` (v),
     `grad_avg` (ḡ) and `momentum_buffer` (b), which start at 0 (v at `initial_scale`).
 
-    Args:
-        params: Parameters, or dicts of groups.
-        lr: the learning rate γ >= 0; while v is young the step is up to lr / sqrt(1 - alpha), 10 lr.
-        alpha: how much of the running means is kept in each step, in [0, 1].
-        eps: added to the root, >= 0; it bounds the step where gradients vanish. With 0, a step that would divide by
-            zero is refused, and so is centered.
-        weight_decay: L2 penalty λ >= 0, added to the gradient.
-        momentum: μ in [0, 1]; the buffer b collects the divided gradients, lr stays outside it.
-        centered: divide by the standard deviation of the gradient, not by its root mean square. The variance (4) can
-            fall below 0 by rounding and is then taken as 0; where gradients hardly change, steps become as large as
-            lr / eps times the gradient (with bias_correction the very first one is).
-        nesterov: look one step ahead, (15). An option of optax.
-        eps_in_sqrt: (13) in place of (5). TensorFlow, Keras, OneFlow, lucid 2.
-        lr_in_momentum: (14) and (16) in place of (7): a change of lr does not reach what the buffer holds. TensorFlow,
-            Keras, optax, netcl.
-        initial_scale: what v starts at, >= 0; 1 makes the first steps small. TensorFlow 1, timm.
-        bias_correction: (10) to (12), as Adam does; t counts the steps of each parameter. An option of optax.
-        decoupled_weight_decay: (9) in place of (1), as AdamW does. Keras, timm.
-        maximize: climb, (8). PyTorch.
-        contiguous_params: keep the group in one flat piece of memory, for one kernel call a step. The first step moves
-            the parameters there: detached views and raw arrays taken before no longer follow them. OneFlow.
+    `alpha` in [0, 1] is the share of the means that is kept. `centered` divides by the gradient's standard deviation;
+    where gradients hardly change, its steps become as large as lr / eps times the gradient, and rounding can bring the
+    variance (4) below 0, hence the maximum. eps may be 0, but not with centered; a step that divides by 0 is refused.
 
-    The first seven arguments are lucid's, in lucid's order; the rule is PyTorch's, and that of lucid 3. `RMSprop.like`
-    takes another system's defaults and switches.
+    The first seven arguments are lucid's, in lucid's order; the rule is PyTorch's, and that of lucid 3. The others tell
+    systems apart: `nesterov` and `bias_correction` are optax's, `eps_in_sqrt` and `lr_in_momentum` TensorFlow's (a
+    change of lr does not reach what the buffer holds), `decoupled_weight_decay` Keras's. `RMSprop.like` sets them. With
+    `contiguous_params`, OneFlow's, the first step moves a group into one flat memory; views taken before do not follow.
 
     >>> w = lucidlite.Parameter([1.0, -2.0])
     >>> optimizer = optim.RMSprop([w], lr=0.01)
@@ -69,71 +53,14 @@ class RMSprop(Optimizer):
     2013, equations 38-45, for centered and momentum.
     """
 
-    checks = {
-        "lr": number(),
-        "alpha": number(0, 1),
-        "eps": number(),
-        "weight_decay": number(),
-        "momentum": number(0, 1),
-        "centered": flag,
-        "nesterov": flag,
-        "eps_in_sqrt": flag,
-        "lr_in_momentum": flag,
-        "initial_scale": number(),
-        "bias_correction": flag,
-        "decoupled_weight_decay": flag,
-        "maximize": flag,
-    }
-    required_state = ("square_avg",)
+    checks = {"eps": at_least_0}
 
-    def __init__(
-        self,
-        params: Iterable,
-        lr: float = 1e-2,
-        alpha: float = 0.99,
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum: float = 0.0,
-        centered: bool = False,
-        *,
-        nesterov: bool = False,
-        eps_in_sqrt: bool = False,
-        lr_in_momentum: bool = False,
-        initial_scale: float = 0.0,
-        bias_correction: bool = False,
-        decoupled_weight_decay: bool = False,
-        maximize: bool = False,
-        contiguous_params: bool = False,
-    ):
+    def __init__(self, params: Iterable, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
+                 weight_decay: float = 0.0, momentum: float = 0.0, centered: bool = False, *, nesterov: bool = False,
+                 eps_in_sqrt: bool = False, lr_in_momentum: bool = False, initial_scale: float = 0.0,
+                 bias_correction: bool = False, decoupled_weight_decay: bool = False, maximize: bool = False,
+                 contiguous_params: bool = False):  # fmt: skip
         super().__init__(params, locals())
-
-    @classmethod
-    def like(cls, name: str, params: Iterable, **overrides):
-        """What another system calls RMSprop: its defaults and switches, then `overrides`, under our names or its own.
-
-        >>> w = lucidlite.Parameter([1.0])
-        >>> optim.RMSprop.like("keras", [w], rho=0.95).param_groups[0]["alpha"]
-        0.95
-        """
-        return dialects.like(cls, name, params, overrides)
-
-    @classmethod
-    def dialects(cls):
-        """The systems that `like` knows, by name: prints as a table."""
-        return dialects.dialects()
-
-    @classmethod
-    def compare(cls, first: str, second: str, gradients=None, lr=None, **overrides):
-        """In what two dialects differ, and how far apart they end; prints as a report, `dialects.Comparison`."""
-        return dialects.compare(cls, first, second, gradients, lr, overrides)
-
-    def to_torch(self):
-        """A state_dict in the layout of torch.optim.RMSprop, to go on there; refused where torch lacks a switch."""
-        return dialects.to_torch(self)
-
-    def load_torch(self, state_dict: dict):
-        """Go on from the state_dict of a torch.optim.RMSprop, bit for bit."""
-        dialects.load_torch(self, state_dict)
 
     def check_group(self, group):
         super().check_group(group)
@@ -152,11 +79,6 @@ class RMSprop(Optimizer):
                 if (group["alpha"] * v + (1 - group["alpha"]) * (g * g) == 0).any():
                     raise ValueError("eps is 0, and so is the mean square of some gradient: 0/0; set eps > 0")
 
-    def flags(self, group):
-        decay = "decoupled" if group["decoupled_weight_decay"] else "coupled"
-        names = ("centered", "nesterov", "eps_in_sqrt", "lr_in_momentum", "bias_correction", "maximize")
-        return decay if group["weight_decay"] != 0 else None, bool(group["momentum"] != 0), *(group[n] for n in names)
-
     def buffers(self, group):
         return {
             "square_avg": group["initial_scale"],
@@ -164,39 +86,27 @@ class RMSprop(Optimizer):
             "momentum_buffer": 0.0 if group["momentum"] != 0 else None,
         }
 
-    def scalars(self, group, step, created):
-        lr, alpha, decay, bias_correction = (group[n] for n in ("lr", "alpha", "weight_decay", "bias_correction"))
+    def scalars(self, group, step, state):
+        alpha, bias_correction = group["alpha"], group["bias_correction"]
         bias = 1 - alpha**step if bias_correction else 1.0  # (10)
-        return {
-            "lr": lr,
-            "alpha": alpha,
-            "rest": 1 - alpha,
-            "eps": group["eps"],
-            "weight_decay": decay,
-            "shrink": 1 - lr * decay,
-            "momentum": group["momentum"],
-            "bias": bias,
-        }
+        return {"bias": bias}
 
     @staticmethod
-    def rule(math, decay, heavy_ball, centered, nesterov, eps_in_sqrt, lr_in_momentum, bias_correction, maximize):
-        """One step for one array: new p, v, m, b from the old ones and the gradient g.
-
-        `rest` is 1 - alpha, `shrink` is 1 - lr weight_decay, `bias` is 1 - alpha^t.
-        """
+    def rule(math, coupled, decoupled, has_momentum, centered, nesterov, eps_in_sqrt, lr_in_momentum, bias_correction,
+             maximize):  # fmt: skip
         sqrt, maximum = math.sqrt, math.maximum
 
-        def rmsprop(p, g, v, m, b, lr, alpha, rest, eps, weight_decay, shrink, momentum, bias):
+        def rmsprop(p, g, v, m, b, lr, alpha, rest_alpha, eps, weight_decay, shrink, momentum, bias):
             if maximize:
                 g = -g  # (8)
-            if decay == "coupled":
+            if coupled:
                 g = g + weight_decay * p  # (1)
-            if decay == "decoupled":
+            if decoupled:
                 p = p * shrink  # (9)
-            v = alpha * v + rest * (g * g)  # (2)
+            v = alpha * v + rest_alpha * (g * g)  # (2)
             r = v / bias if bias_correction else v  # (11)
             if centered:
-                m = alpha * m + rest * g  # (3)
+                m = alpha * m + rest_alpha * g  # (3)
                 n = m / bias if bias_correction else m  # (12)
                 r = maximum(r - n * n, 0)  # (4)
             if eps_in_sqrt:
@@ -205,7 +115,7 @@ class RMSprop(Optimizer):
                 s = g / (sqrt(r) + eps)  # (5)
             if lr_in_momentum:
                 s = lr * s  # (14)
-            b = momentum * b + s if heavy_ball else s  # (6)
+            b = momentum * b + s if has_momentum else s  # (6)
             u = s + momentum * b if nesterov else b  # (15)
             if lr_in_momentum:
                 p = p - u  # (16)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from .optimizer import Optimizer, flag, number
+from .optimizer import Optimizer
 
 
 class SGD(Optimizer):
@@ -14,83 +14,73 @@ class SGD(Optimizer):
         (4)  s_t = d_t + μ b_t                                   if nesterov, else b_t
         (5)  θ_t = θ_{t-1} - γ s_t
 
-    where θ is `p`, ∇f is `g`, γ is `lr`, λ is `weight_decay`, μ is `momentum` and κ is `gain`: 1 in a parameter's first
-    step with momentum, so that b starts as the gradient, and 1 - dampening from then on. The state is b, kept as
-    `momentum_buffer`.
+    where θ is `p`, ∇f is `g`, γ is `lr`, λ is `weight_decay`, μ is `momentum` and κ is `gain`: 1 in the first step with
+    momentum, so that b starts as the gradient, then 1 - dampening. The state is `momentum_buffer` (b).
 
-    Args:
-        params: Parameters, or dicts of groups.
-        lr: the learning rate γ >= 0.
-        momentum: μ in [0, 1]; 0.9 lets a step be up to ten gradients long.
-        dampening: how much of the new gradient is held back, in [0, 1]; needs momentum to have an effect.
-        weight_decay: L2 penalty λ >= 0, added to the gradient.
-        nesterov: look one momentum step ahead; needs momentum, and no dampening.
-        maximize: climb instead of descending.
-        contiguous_params: keep the group in one flat piece of memory, for one kernel call a step (OneFlow).
-
-    Arguments and order are PyTorch's; lucid 2 has lr, momentum, weight_decay.
-
-    >>> w = lucidlite.Parameter([1.0, -2.0])
-    >>> optimizer = optim.SGD([w], lr=0.25)
-    >>> (w * w).sum().backward()
-    >>> optimizer.step()
-    >>> w
-    Parameter([ 0.5, -1. ])
-
-    Source: Polyak, 1964 (momentum); Sutskever et al., ICML 2013, eqs. 3-4 (Nesterov's form).
+    With momentum 0.9 a step is up to ten gradients long; dampening holds back a part of each new one. For when there is
+    time to tune the rate. Source: Polyak, 1964; Sutskever et al., ICML 2013, equations 3 and 4, for `nesterov`.
     """
 
-    checks = {
-        "lr": number(),
-        "momentum": number(0, 1),
-        "dampening": number(0, 1),
-        "weight_decay": number(),
-        "nesterov": flag,
-        "maximize": flag,
-    }
-
-    def __init__(
-        self,
-        params: Iterable,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-        *,
-        maximize: bool = False,
-        contiguous_params: bool = False,
-    ):
+    def __init__(self, params: Iterable, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
+                 weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False,
+                 contiguous_params: bool = False):  # fmt: skip
         super().__init__(params, locals())
 
     def check_group(self, group):
         super().check_group(group)
-        momentum, dampening = group["momentum"], group["dampening"]
-        if group["nesterov"] and (not momentum or dampening):
-            raise ValueError(f"nesterov needs momentum > 0 and dampening 0, not {momentum} and {dampening}")
-        if dampening and not momentum:
-            raise ValueError(f"dampening is {dampening}, which has no effect without momentum; set momentum too")
-
-    def flags(self, group):
-        return group["maximize"], bool(group["weight_decay"] != 0), bool(group["momentum"] != 0), group["nesterov"]
+        momentum, dampening, nesterov = group["momentum"], group["dampening"], group["nesterov"]
+        if (not momentum and (dampening or nesterov)) or (dampening and nesterov):
+            what = f"dampening is {dampening}, momentum is {momentum} and nesterov {nesterov}"
+            raise ValueError(f"{what}; nesterov and dampening need momentum > 0, and nesterov needs dampening 0")
 
     def buffers(self, group):
         return {"momentum_buffer": 0.0 if group["momentum"] != 0 else None}
 
-    def scalars(self, group, step, created):
-        gain = 1.0 if created else 1 - group["dampening"]
-        return {name: group[name] for name in ("lr", "momentum", "weight_decay")} | {"gain": gain}
+    def scalars(self, group, step, state):
+        return {"gain": 1 - group["dampening"] if "momentum_buffer" in state else 1.0}
 
     @staticmethod
-    def rule(math, maximize, decay, heavy_ball, nesterov):
-        """One step for one array: new p and b from the old ones and the gradient g."""
-
+    def rule(math, maximize, coupled, has_momentum, has_dampening, nesterov):
         def sgd(p, g, b, lr, momentum, weight_decay, gain):
             g = -g if maximize else g  # (1)
-            d = g + weight_decay * p if decay else g  # (2)
-            b = momentum * b + gain * d if heavy_ball else d  # (3)
+            d = g + weight_decay * p if coupled else g  # (2)
+            b = momentum * b + (gain * d if has_dampening else d) if has_momentum else d  # (3)
             s = d + momentum * b if nesterov else b  # (4)
             p = p - lr * s  # (5)
             return p, b
 
         return sgd
+
+
+class Lion(Optimizer):
+    r"""Lion: follow the sign of a mean of the gradients.
+
+        (1)  g_t = -∇f_t                                         if maximize, else ∇f_t
+        (2)  c_t = β_1 m_{t-1} + (1 - β_1) g_t
+        (3)  s_t = \operatorname{sign}(c_t) + λ θ_{t-1}
+        (4)  θ_t = θ_{t-1} - γ s_t
+        (5)  m_t = β_2 m_{t-1} + (1 - β_2) g_t
+
+    where θ is `p`, ∇f is `g`, γ is `lr` and λ is `weight_decay`; β_1 and β_2 are `betas`. The state is `exp_avg` (m).
+
+    Found by a search through programs: Rprop's sign, SGD's one buffer, AdamW's decay (3). Every element moves by γ:
+    take a third of AdamW's rate or less, and large batches. Source: Chen et al., arXiv:2302.06675, algorithm 2.
+    """
+
+    state_names = ("exp_avg",)
+
+    def __init__(self, params: Iterable, lr: float = 1e-4, betas: tuple = (0.9, 0.99), weight_decay: float = 0.0, *,
+                 maximize: bool = False, contiguous_params: bool = False):  # fmt: skip
+        super().__init__(params, locals())
+
+    @staticmethod
+    def rule(math, maximize, has_weight_decay):
+        def lion(p, g, m, lr, beta1, rest_beta1, beta2, rest_beta2, weight_decay):
+            g = -g if maximize else g  # (1)
+            c = beta1 * m + rest_beta1 * g  # (2)
+            s = math.sign(c) + weight_decay * p if has_weight_decay else math.sign(c)  # (3)
+            p = p - lr * s  # (4)
+            m = beta2 * m + rest_beta2 * g  # (5)
+            return p, m
+
+        return lion
