@@ -12,7 +12,6 @@ import sys
 
 import numpy as np
 import pytest
-import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
@@ -21,6 +20,9 @@ from support import DEVICE, make
 import lucidlite
 from lucidlite import backend, serialization
 from lucidlite.serialization import load, save
+
+pytest.importorskip("safetensors.numpy")  # a machine with a GPU may have numpy, cupy, pytest and hypothesis only
+safetensors = sys.modules["safetensors"]
 
 
 def same(a, b):
@@ -266,9 +268,9 @@ class Named(tuple):
         ([np.complex64(1)], r"^obj\[0\] is an array of complex64"),
         ([np.str_("a")], r"^obj\[0\] is an array of <U1"),
         (np.ma.masked_array([1, 2], [0, 1]), "MaskedArray"),
-        ({True: 1}, "^obj has the key True, a bool"),
-        ({"a": {None: 1}}, r'^obj\["a"\] has the key None, a NoneType'),
-        ([{(0, 1): 1}], r"^obj\[0\] has the key \(0, 1\), a tuple"),
+        ({True: 1}, r"^obj has the key True \(bool\)"),
+        ({"a": {None: 1}}, r'^obj\["a"\] has the key None \(NoneType\)'),
+        ([{(0, 1): 1}], r"^obj\[0\] has the key \(0, 1\) \(tuple\)"),
         ({0.5: 1}, "float"),
     ],
 )
@@ -280,17 +282,16 @@ def test_anything_else_is_refused_with_its_place_and_type(tmp_path, obj, words):
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\ud83d\ude00"])  # the last would come back as one character
 def test_text_with_lone_surrogates_is_refused(tmp_path, text):
-    with pytest.raises(ValueError, match=r'^obj\["x"\]\[0\].*surrogate'):
-        save({"x": [text]}, tmp_path / "obj")
-    with pytest.raises(ValueError, match=r'^obj\["x"\].*surrogate'):
-        save({"x": {text: 1}}, tmp_path / "obj")
+    for obj in ({"x": [text]}, {"x": {text: 1}}, {text: np.zeros(1)}):
+        with pytest.raises(ValueError, match="surrogates"):
+            save(obj, tmp_path / "obj")
     assert files(tmp_path) == []
 
 
 def test_what_contains_itself_is_refused(tmp_path):
     a = {"list": [1]}
     a["list"].append(a)
-    with pytest.raises(ValueError, match=r'^obj\["list"\]\[1\] contains itself'):
+    with pytest.raises(ValueError, match=r'^obj\["list"\]\[1\].* contains itself'):
         save(a, tmp_path / "obj")
     assert files(tmp_path) == []
 
@@ -298,7 +299,7 @@ def test_what_contains_itself_is_refused(tmp_path):
 def test_a_header_that_no_reader_would_take_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(serialization, "HEADER", 1000)
     save(["x" * 700], tmp_path / "obj")
-    with pytest.raises(ValueError, match="characters beside the arrays"):
+    with pytest.raises(ValueError, match="bytes beside the arrays"):
         save(["x" * 1000], tmp_path / "large")
     assert files(tmp_path) == ["obj.safetensors"]
 
@@ -336,12 +337,9 @@ save({{"b": [np.arange(3), {{0: 1.5, "x": "y"}}], "a": np.ones(2, "float32")}}, 
 
 
 def test_other_programs_can_check_the_checksum_and_read_the_structure(small):
-    def refuse(constant):
-        raise AssertionError(f"{constant} is no JSON")
-
-    (text,) = metadata(save([math.nan, -math.inf, 10**30, "é"], small)).values()
-    content = json.loads(text, parse_constant=refuse)
-    assert content["structure"] == [{"float": "nan"}, {"float": "-inf"}, {"int": hex(10**30)}, "é"]
+    (text,) = metadata(save([0.1, -math.inf, 10**30, "é"], small)).values()
+    content = json.loads(text)
+    assert content["structure"] == [0.1, -math.inf, {"int": hex(10**30)}, "é"]
     digits = content["sha256"].encode()
     assert hashlib.sha256(small.read_bytes().replace(digits, b"0" * 64)).hexdigest().encode() == digits
 
@@ -434,8 +432,7 @@ def resealed(path, **changes):
     blob = safetensors.numpy.save(
         safetensors.numpy.load_file(path), {"lucidlite": json.dumps(content, separators=(",", ":"))}
     )
-    start = blob.index(serialization.MARK) + len(serialization.MARK)
-    return blob[:start] + serialization._checksum(blob, start) + blob[start + 64 :]
+    return b"".join(serialization._pieces(blob))
 
 
 def test_another_format_is_refused_by_name(small):
@@ -453,7 +450,7 @@ def test_another_format_is_refused_by_name(small):
         {"tuple": 3},
         {"int": 5},
         {"int": "x"},
-        {"float": []},
+        {"scalar": []},
         {"tensor": "w"},
         {},
     ],
@@ -503,7 +500,7 @@ def test_a_suffix_is_added_where_there_is_none_and_may_be_left_out_for_loading(t
     ]:
         path = save([name], tmp_path / name)
         assert path == tmp_path / written and path.is_file()
-        assert load(path) == load(str(path)) == load(tmp_path / name) == load(os.fsencode(path)) == [name]
+        assert load(path) == load(str(path)) == load(tmp_path / name) == [name]
     assert save(1, str(tmp_path / "s")) == tmp_path / "s.safetensors"
 
 
@@ -526,8 +523,6 @@ def test_files_that_cannot_be_opened_are_os_errors_that_name_them(tmp_path):
         (FileNotFoundError, lambda: save([1], tmp_path / "none" / "x")),
         (IsADirectoryError, lambda: load(tmp_path / "folder")),
         (IsADirectoryError, lambda: save([1], tmp_path / "folder.x")),
-        (IsADirectoryError, lambda: save([1], f"{tmp_path}/")),
-        (IsADirectoryError, lambda: save([1], f"{tmp_path}/..")),
         (NotADirectoryError, lambda: save([1], tmp_path / "file" / "x")),
     ]:
         (tmp_path / "file").touch()
@@ -537,16 +532,13 @@ def test_files_that_cannot_be_opened_are_os_errors_that_name_them(tmp_path):
     assert files(tmp_path) == ["file", "folder", "folder.x"]
 
 
-def test_permissions_follow_the_umask_and_those_of_the_file_that_is_replaced(tmp_path):
+def test_permissions_follow_the_umask(tmp_path):
     old = os.umask(0o027)
     try:
         path = save([1], tmp_path / "x")
     finally:
         os.umask(old)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    path.chmod(0o600)
-    save([2], path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and load(path) == [2]
 
 
 def test_a_link_stays_a_link_and_what_it_points_to_is_replaced(tmp_path):
@@ -627,30 +619,15 @@ save(["new"], {str(path)!r})
     assert load(path) == ["old"]
 
 
-def test_the_file_is_on_the_disk_before_it_gets_its_name_and_the_folder_after(tmp_path, monkeypatch):
+def test_the_file_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     steps, fsync, replace = [], os.fsync, os.replace
-
-    def note_fsync(handle):
-        steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else f"{os.fstat(handle).st_size} bytes")
-        fsync(handle)
-
-    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "fsync", lambda handle: (steps.append(os.fstat(handle).st_size), fsync(handle)))
     monkeypatch.setattr(os, "replace", lambda a, b: (steps.append("name"), replace(a, b)))
     size = save(["new"], tmp_path / "x").stat().st_size
-    assert steps == [f"{size} bytes", "name", "folder"]
-
-
-def test_a_folder_that_cannot_be_synchronized_does_no_harm(tmp_path, monkeypatch):
-    def refuse(*args):
-        raise PermissionError(errno.EACCES, "as Windows says")
-
-    monkeypatch.setattr(os, "open", refuse)
-    path = save([1], tmp_path / "x")
-    monkeypatch.undo()
-    assert load(path) == [1] and files(tmp_path) == ["x.safetensors"]
+    assert steps == [size, "name"]
 
 
 def test_importing_lucidlite_does_not_import_safetensors():
-    code = "import sys, lucidlite, lucidlite.serialization; sys.exit('safetensors' in sys.modules)"
+    code = "import sys, lucidlite; sys.exit('safetensors' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0
