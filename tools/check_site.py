@@ -11,6 +11,7 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import lucidlite.formulas
 import lucidlite.nn
 import lucidlite.optim
 
@@ -58,7 +59,7 @@ def find_undocumented():
     """Yield the public names without an entry of their own."""
     reference = (SITE / "reference/index.html").read_text(encoding="utf-8")
     entries = set(re.findall(r'id="lucidlite\.(?:[\w.]+\.)?(\w+)"', reference))
-    for package in (lucidlite, lucidlite.nn, lucidlite.optim):
+    for package in (lucidlite, lucidlite.nn, lucidlite.optim, lucidlite.formulas):
         for name in getattr(package, "__all__", vars(package)):
             value = getattr(package, name)
             if name.startswith("_") or inspect.ismodule(value) or {name, getattr(value, "__name__", name)} & entries:
