@@ -122,7 +122,7 @@ REFUSED = {  # options, what is done to the checkpoints before, what is said
     "a negative rate": ("--lr -1", None, r"lr is -1\.0; it must be"),
     "a rate that is no number": ("--lr nan", None, "lr is nan; it must be"),
     "a negative rate to go on with": ("--lr -1 --resume", None, r"lr is -1\.0; it must be"),
-    "a negative seed": ("--seed -1", None, "seed: -1"),
+    "a negative seed": ("--seed -1", None, "seed: n is -1"),
 }
 if importlib.util.find_spec("cupy") is None:
     REFUSED["no GPU"] = ("--device gpu", None, r"'gpu' cannot be used here.*pip install lucidlite\[cuda12\]")
