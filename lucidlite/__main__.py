@@ -12,7 +12,6 @@ PIP = f"{sys.executable} -m pip install"
 
 
 def main():
-    """Print the report."""
     print(f"lucidlite {lucidlite.__version__}, Python {platform.python_version()}, NumPy {backend.numpy.__version__}")
     print(f"cpu       {speed('cpu')}")
     numba = "and Numba for parameters of 10,000 elements or more"

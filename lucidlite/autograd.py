@@ -298,16 +298,16 @@ def propagate(roots, create_graph=False, retain_graph=False, wanted=None):
                     product = rule(g, values[part])
                 else:
                     product = rule(g, *values[part])
+                if product.shape != parent.shape:
+                    product = _unbroadcast(product, parent.shape, node.plan.op.name)
+                if product.dtype is not parent.dtype:
+                    product = product.astype(parent.dtype)
             except Exception as error:
                 error.add_note(_rule_of(node, i))
                 raise
             if watching is not None:
                 kept = () if part is None else values[part] if type(part) is slice else (values[part],)
                 watching(_rule_of(node, i), parameters(rule), (g, *kept), product)
-            if product.shape != parent.shape:
-                product = _unbroadcast(product, parent.shape, node.plan.op.name)
-            if product.dtype is not parent.dtype:
-                product = product.astype(parent.dtype)
             others = pending.get(parent)
             if others is not None:
                 pending[parent] = others + product

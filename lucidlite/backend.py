@@ -43,7 +43,7 @@ def load_cupy():
         except Exception as error:
             raise RuntimeError(
                 f"the device 'gpu' cannot be used here ({type(error).__name__}: {error}); it takes an NVIDIA GPU and "
-                "CuPy: `pip install lucidlite[cuda12]`, or lucidlite[cuda13] for CUDA 13"
+                "CuPy: `pip install cupy-cuda12x`, or cupy-cuda13x for CUDA 13"
             ) from None
         cupy = found
     return cupy
@@ -110,7 +110,7 @@ def from_dlpack(x):
     return found
 
 
-stream: Any = numpy.random.default_rng  # a new stream of random numbers; None seeds it from the operating system
+stream: Any = lambda seed: numpy.random.default_rng(seed)  # as a lambda: numpy.random is not imported before its use
 
 
 def shape(sizes):
@@ -340,7 +340,7 @@ def use_kernel(way: str | None = None) -> None:
 
     global _choice
     if choice("way", way, ("numpy", "numba", None)) == "numba" and compiler() is None:
-        raise RuntimeError("Numba is not installed; install it with `pip install lucidlite[fast]`")
+        raise RuntimeError("Numba is not installed; install it with `pip install numba`")
     _choice = way
 
 
@@ -435,7 +435,7 @@ def _in_place(rule, flags, module):
             new = wide[0], *wide[2:]
         else:
             new = update(*wide, *numbers)
-        for old, value in zip((arrays[0], *arrays[2:]), new):
+        for old, value in zip((arrays[0], *arrays[2:]), new, strict=True):
             if old is not None and old is not value:
                 old[...] = value
 

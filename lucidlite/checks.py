@@ -26,7 +26,8 @@ def whole(what, value, low=1):
 
 def choice(what, value, choices):
     """`value`, which must be one of the choices."""
-    return _require(True, value in choices, what, value, f"one of {', '.join(map(repr, choices))}")
+    fits = type(value) in map(type, choices) and value in choices  # first the type: an array has no single truth
+    return _require(True, fits, what, value, f"one of {', '.join(map(repr, choices))}")
 
 
 def flag(what, value):

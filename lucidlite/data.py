@@ -119,8 +119,8 @@ class DataLoader:
 
     def __init__(self, dataset, batch_size=1, shuffle=False, collate_fn=None, *, drop_last=False):
         checks.whole("DataLoader: len(dataset)", len(dataset))
-        self.dataset, self.batch_size = dataset, checks.whole("DataLoader: batch_size", batch_size)
-        self.shuffle, self.collate_fn, self.drop_last = shuffle, collate_fn, drop_last
+        self.dataset, self.collate_fn, self.batch_size = dataset, collate_fn, checks.whole("batch_size", batch_size)
+        self.shuffle, self.drop_last = checks.flag("shuffle", shuffle), checks.flag("drop_last", drop_last)
 
     def __len__(self):
         return (len(self.dataset) + (0 if self.drop_last else self.batch_size - 1)) // self.batch_size

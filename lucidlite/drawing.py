@@ -4,7 +4,6 @@ The engine links every op to what it was given, and keeps of the values what gra
 """
 
 import itertools
-import pathlib
 from html import escape
 
 from . import autograd, backend, checks, errors
@@ -16,7 +15,7 @@ LOOK = "font: 12px ui-monospace, monospace; color-scheme: light dark; color: Can
 
 
 def graph(result: Tensor, names=(), limit=200) -> "Graph":
-    """Draw how a Tensor was computed: boxes in a notebook, a list of steps in a terminal, a file with `.save(path)`.
+    """Draw how a Tensor was computed: boxes in a notebook, a list of steps in a terminal.
 
     `names`, a Module or a dict of Tensors, says what things are called; only the last `limit` ops are drawn. Value and
     gradient of leaves are those at the moment of showing; what an op gave is known where a gradient needs it. More than
@@ -95,10 +94,6 @@ class Graph:
             f"<title>Graph of {escape(self.steps[-1].name)}, {len(self.steps)} boxes</title>"
             f'<path d="{arrows}" fill="none" stroke="currentColor" stroke-opacity="0.6"/>{boxes}</svg>'
         )
-
-    def save(self, path):
-        """Write the picture to an .svg file."""
-        pathlib.Path(path).write_text(self._repr_svg_(), encoding="utf-8")
 
 
 class Step:

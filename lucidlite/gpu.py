@@ -68,9 +68,6 @@ class capture:
     Refused, with the reason, are values that Python reads (`item`, an `if`), random numbers (dropout), numbers that
     change in every step (bias correction), inputs of another shape, and an optimizer whose settings or memory have
     changed since, where a new capture goes on. It has run on the tests' stand-in for CuPy, and on no real GPU so far.
-
-    >>> train = lucidlite.capture(step)  # doctest: +SKIP
-    >>> loss = train(x.gpu(), y.gpu())  # doctest: +SKIP
     """
 
     def __init__(self, step: Any):

@@ -32,13 +32,7 @@ class SetGradMode(contextlib.ContextDecorator):
 
 
 class no_grad(SetGradMode):
-    """Within it ops are carried out but not recorded: `with no_grad():`, or `@no_grad()` above a function.
-
-    >>> w = lucidlite.Parameter([1.0, 2.0])
-    >>> with lucidlite.no_grad():
-    ...     print((w * 2).requires_grad)
-    False
-    """
+    """Within it ops are carried out but not recorded: `with no_grad():`, or `@no_grad()` above a function."""
 
     recording = False
 

@@ -51,7 +51,8 @@ def program(rule, flags, present, count):
         new = rule(Math(), *flags)(*arrays, *scalars)
     except (TypeError, AttributeError):
         return None  # it does more than call such functions; the plain way serves any rule
-    results = [(y, i) for i, y in zip((0, *range(2, len(arrays))), new) if arrays[i] and y is not arrays[i]]
+    pairs = zip((0, *range(2, len(arrays))), new, strict=True)
+    results = [(y, i) for i, y in pairs if arrays[i] and y is not arrays[i]]
     targets, inputs = dict(results), [*arrays, *scalars]
     if len(targets) < len(results) or not all(isinstance(y, Value) and y not in inputs for y in targets):
         return None  # a result that is an input, or one result for two arrays

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, cast
 
-from . import autograd, backend, errors, ops
+from . import autograd, backend, checks, errors, ops
 from .autograd import version_of, wrap
 from .grad_mode import grad_enabled
 
@@ -14,7 +14,7 @@ class Tensor:
     dtype, and `dtype` names another. With `requires_grad` gradients are collected in `.grad`; it takes a floating
     dtype. `device` is "cpu", "gpu" or "gpu:1".
 
-    Ops with Python and NumPy numbers never change a tensor's dtype; float64 comes only from float64. The functions of
+    Ops with Python and NumPy numbers never change a tensor's dtype; float64 comes only from float64. The ops of
     `lucidlite` that take a tensor first are methods too: `x.sum(axis=0)` is `lucidlite.sum(x, axis=0)`.
 
     >>> w = lucidlite.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -95,7 +95,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, wanted):
-        if wanted and self.dtype.kind != "f":
+        if checks.flag("requires_grad", wanted) and self.dtype.kind != "f":
             raise TypeError(f"only floating tensors can require gradients, this one is {self.dtype}; see .astype()")
         if not (wanted or self.is_leaf):
             raise RuntimeError("requires_grad of a computed tensor follows from its inputs; take its .detach()")
@@ -151,6 +151,8 @@ class Tensor:
 
     def item(self):
         """The only element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"it takes a tensor of one element, not of {self.shape}; see .any(), .all(), .tolist()")
         return self._data.item()
 
     def tolist(self):
@@ -180,7 +182,7 @@ class Tensor:
 
     __dlpack_device__ = lambda self: self._data.__dlpack_device__()
     __len__ = lambda self: len(self._data)
-    __bool__ = lambda self: bool(self._data)
+    __bool__ = lambda self: bool(self.item())
     __iter__ = lambda self: (self[i] for i in range(len(self)))
     __float__ = lambda self: float(self.item())
     __int__ = lambda self: int(self.item())
@@ -223,6 +225,12 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, dtype: Any = None, device: str = "cpu"):
         super().__init__(data, requires_grad=True, dtype=dtype, device=device)
+
+    def _become(self, value):
+        self[...] = value
+        return self
+
+    __iadd__, __isub__, __imul__ = (lambda p, x, f=f: p._become(f(p, x)) for f in (ops.add, ops.sub, ops.multiply))
 
 
 def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, device: str = "cpu") -> Tensor:

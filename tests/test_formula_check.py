@@ -580,3 +580,31 @@ def test_a_sum_runs_along_the_argument_axis_and_no_variable_of_that_name():
     """A loss that keeps `axis = 1` for its labels sums over one axis: this was an axis out of bounds."""
     text = "def f(x):\n    r'''F.\n\n        (1)  y = \\sum_i x_i\n    '''\n    axis = 1\n    return x.sum()  # (1)\n"
     assert check(made(text, "f"), np.ones(3)).rows
+
+
+def test_a_rule_that_forgets_a_state_is_told():
+    """`zip` used to cut off, so that v stayed as it was, and check said that every line was right."""
+
+    class Forgets(optim.Optimizer):
+        r"""Two means.
+
+            (1)  m_t = β m_{t-1} + (1 - β) g
+
+        where β is `beta`.
+        """
+
+        state_names = ("exp_avg", "exp_avg_sq")
+
+        def __init__(self, params, lr=0.1, beta=0.9):
+            super().__init__(params, locals())
+
+        @staticmethod
+        def rule(math):
+            def forgets(p, g, m, v, lr, beta, rest_beta):
+                m = beta * m + rest_beta * g  # (1)
+                return p - lr * m, m
+
+            return forgets
+
+    with pytest.raises(ValueError, match="zip"):
+        check(Forgets)

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+from support import DEVICE
 
 import lucidlite
 from lucidlite import optim
@@ -152,8 +153,11 @@ def test_one_cycle_takes_epochs_times_steps():
 def test_one_cycle_refuses_a_step_too_many_and_stays_where_it_is():
     scheduler = schedules.OneCycleLR(stepped(made_optimizer()), 1.0, 3, cycle_momentum=False)
     scheduler.step(), scheduler.step()
+    last = scheduler.get_last_lr()
+    scheduler.step()  # the usual loop, a step for each of 3 batches, used to end in an error here
+    assert scheduler.get_last_lr() == last
     before = scheduler.state_dict(), in_force(scheduler.optimizer)
-    with pytest.raises(ValueError, match="is 3; it must be above 1 and above t = 3"):
+    with pytest.raises(ValueError, match="is 3; it must be above 1 and not below t = 4"):
         scheduler.step()
     assert (scheduler.state_dict(), in_force(scheduler.optimizer)) == before
 
@@ -409,8 +413,8 @@ def test_plateau_refuses_a_state_that_does_not_fit_and_changes_nothing(change):
 def test_a_one_cycle_refuses_to_be_loaded_beyond_its_end():
     scheduler = schedules.OneCycleLR(made_optimizer(), 1.0, 5, cycle_momentum=False)
     before = scheduler.state_dict(), in_force(scheduler.optimizer)
-    with pytest.raises(ValueError, match="is 5; it must be above 1 and above t = 5"):
-        scheduler.load_state_dict(scheduler.state_dict() | {"t": 5})
+    with pytest.raises(ValueError, match="is 5; it must be above 1 and not below t = 6"):
+        scheduler.load_state_dict(scheduler.state_dict() | {"t": 6})
     assert (scheduler.state_dict(), in_force(scheduler.optimizer)) == before
 
 
@@ -668,3 +672,33 @@ def test_plot_refuses_what_has_no_curve():
         schedules.plot(plateau, 10)
     with pytest.raises(ValueError, match="steps is 0"):
         schedules.plot(schedules.StepLR(made_optimizer(), 3), 0)
+
+
+class Own(optim.Optimizer):
+    """A student's optimizer with a step of its own, which counts nothing."""
+
+    def __init__(self, params, lr=0.1):
+        super().__init__(params, locals())
+
+    def step(self):
+        for p in self.param_groups[0]["params"]:
+            self.state[p]["mean"] = p.data * 0
+
+
+def test_an_optimizer_with_a_step_of_its_own_is_not_warned_about_and_can_be_resumed():
+    """A schedule used to look for "step" in its state, and loading its own state_dict was refused for want of it."""
+    optimizer = Own([lucidlite.Parameter([1.0], device=DEVICE)])
+    optimizer.step()
+    schedules.StepLR(optimizer, 2).step()  # a warning is an error here
+    again = Own([lucidlite.Parameter([1.0], device=DEVICE)])
+    again.load_state_dict(optimizer.state_dict() | {})
+    assert [list(state) for state in again.state.values()] == [["mean"]]
+
+
+@pytest.mark.parametrize("act", [
+    lambda o: schedules.ChainedScheduler([3]), lambda o: schedules.ChainedScheduler([]),
+    lambda o: schedules.ChainedScheduler(None), lambda o: schedules.SequentialLR(o, 3, [2]),
+])  # fmt: skip
+def test_members_that_are_no_list_of_schedules_are_refused_with_the_value(act):
+    with pytest.raises((TypeError, ValueError), match=r"schedulers(\[0\])? is (3|\[\]|None)"):
+        act(made_optimizer())

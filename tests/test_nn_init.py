@@ -162,7 +162,21 @@ def test_clip_grad_value_cuts_every_element_in_place():
 
 
 def test_every_utility_is_tested():
-    assert public(utils) == {"clip_grad_norm", "clip_grad_value", "grad_norm", "get_total_norm"}
+    tested = {"clip_grad_norm", "clip_grad_value", "grad_norm", "get_total_norm"}
+    assert public(utils) == tested | {"parameters_to_vector", "vector_to_parameters"}
+
+
+def test_parameters_become_a_vector_and_a_vector_parameters():
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)).to(DEVICE)
+    vector = utils.parameters_to_vector(model.parameters())
+    assert vector.shape == (11,) and host(vector)[:6].tolist() == host(model[0].weight).ravel().tolist()
+    (vector * vector).sum().backward()
+    np.testing.assert_allclose(host(model[1].bias.grad), 2 * host(model[1].bias))
+    utils.vector_to_parameters(vector * 0 + 3, model.parameters())
+    assert all((host(p) == 3).all() for p in model.parameters())
+    with pytest.raises(ValueError, match="length 12"):
+        utils.vector_to_parameters(make(np.zeros(12)), model.parameters())
+    assert all((host(p) == 3).all() for p in model.parameters())
 
 
 # ---- Refusals --------------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from .module import Module
 class ModuleList(Module, MutableSequence):
     """A list of modules, attributes "0", "1", ..., for a forward that calls them itself."""
 
-    def __init__(self, modules=()):
+    def __init__(self, modules=None):
         super().__init__()
-        self._hold(modules)
+        self._hold(modules or ())
 
     def _hold(self, modules):
         named = modules if isinstance(modules, Mapping) else {str(i): module for i, module in enumerate(modules)}
@@ -76,9 +76,9 @@ class ModuleDict(Module, MutableMapping):
     __eq__: Any = Module.__eq__  # as every Module, and not as other dicts
     __hash__: Any = Module.__hash__
 
-    def __init__(self, modules=()):
+    def __init__(self, modules=None):
         super().__init__()
-        self.update(modules)
+        self.update(modules or ())
 
     def __getitem__(self, key):
         return dict(self._own(Module))[key]

@@ -118,7 +118,7 @@ class BCEWithLogitsLoss(FunctionLayer, function=binary_cross_entropy_with_logits
 def _matching(target, input_):
     target = target if isinstance(target, Tensor) else _constant(target, input_)
     if input_.shape != target.shape:
-        raise ValueError(f"shapes {input_.shape} and {target.shape} differ; reshape one, for nothing broadcasts here")
+        raise ValueError(f"shapes {input_.shape} and {target.shape} differ; reshape one, since elements must pair up")
     return target
 
 

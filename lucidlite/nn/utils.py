@@ -1,8 +1,8 @@
-"""Keeping gradients in bounds: their norm, and clipping, between `backward` and the optimizer's step."""
+"""Keeping gradients in bounds, between `backward` and the optimizer's step; and all parameters as one vector."""
 
 import math
 
-from .. import backend, checks
+from .. import backend, checks, ops
 from ..backend import raw, xp
 from ..tensor import Tensor
 
@@ -73,3 +73,15 @@ def _gradients(name, parameters):
     if wrong := [type(p).__name__ for p in found if not isinstance(p, Tensor)]:
         raise TypeError(f"{name}: parameters: there is a {wrong[0]}; it takes the Tensors of model.parameters()")
     return [p.grad for p in found if p.grad is not None]
+
+
+def parameters_to_vector(parameters):
+    """The elements of all these Parameters one behind the other, (n,), in the graph."""
+    return ops.concatenate([p.ravel() for p in parameters])
+
+
+def vector_to_parameters(vec, parameters):
+    """Copy a vector (n,), as `parameters_to_vector` gives it, back into the Parameters."""
+    parameters = list(parameters)
+    for p, part in zip(parameters, ops.split(vec, [p.size for p in parameters])):
+        p.data = part.reshape(p.shape)

@@ -37,13 +37,9 @@ class Dialects(dict):
     def __repr__(self):
         numbers, rows = ("lr", "alpha", "eps"), []
         for d in self.values():
-            others = _listed({name: x for name, x in d.changed.items() if name not in numbers}) or "-"
+            others = ", ".join(f"{name}={x}" for name, x in d.changed.items() if name not in numbers) or "-"
             rows.append((d.name, *[str(d.changed.get(name, d.settings[name])) for name in numbers], others, d.system))
         return _aligned([("dialect", *numbers, "what else differs from our defaults", "system"), *rows])
-
-
-def _listed(settings):
-    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _aligned(rows):

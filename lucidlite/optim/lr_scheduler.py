@@ -19,17 +19,14 @@ from ..checks import _require, choice, flag, number, whole
 from .optimizer import Optimizer
 
 
-def _function(what, value):
-    return _require(callable(value), True, what, value, "a function of t")
-
-
 def _increasing(what, value):
     rising = isinstance(value, (list, tuple)) and value and sorted(value) == list(value)
     return tuple(COUNT(what, n) for n in _require(True, rising, what, value, "a list of whole numbers that increase"))
 
 
 RATE, COUNT = partial(number, ends="[)"), partial(whole, low=0)
-CHECKS = {int: whole, float: RATE, bool: flag, list: _increasing, Callable: _function}
+CHECKS = {int: whole, float: RATE, bool: flag, list: _increasing}
+CHECKS[Callable] = lambda what, value: _require(callable(value), True, what, value, "a function of t")
 Count = Annotated[int, COUNT]
 Share = Annotated[float, partial(number, high=1)]
 Above0 = Annotated[float, partial(number, high=1, ends="(]")]
@@ -100,7 +97,7 @@ class Scheduler:
 
     def step(self):
         """Count one more step and set the rates for it: after `optimizer.step()`, or the first rate is not used."""
-        if self.t == 0 and not any("step" in state for state in self.optimizer.state.values()):
+        if self.t == 0 and not any(self.optimizer.state.values()):
             warnings.warn("step the optimizer before the schedule", stacklevel=2 + isinstance(self, ReduceLROnPlateau))
         self._set(self.t + 1, self.base_lrs)
 
@@ -310,7 +307,8 @@ class OneCycleLR(Scheduler):
                  base_momentum: Share = 0.85, max_momentum: Share = 0.95, div_factor: Positive = 25.0,
                  final_div_factor: Positive = 1e4, three_phase: bool = False):  # fmt: skip
         n = total_steps or (epochs or 0) * (steps_per_epoch or 0)
-        _require(True, n > max(t, 1), "total_steps, or epochs * steps_per_epoch,", n, f"above 1 and above t = {t}")
+        _require(True, n >= max(t, 2), "total_steps, or epochs * steps_per_epoch,", n, f"above 1 and not below t = {t}")
+        t = min(t, n - 1)  # the usual loop ends with a step at t = n
         p = max_lr / div_factor  # (1)
         z = p / final_div_factor  # (2)
         turns = [(0, p, max_momentum), (pct_start * n - 1, max_lr, base_momentum), (n - 1, z, max_momentum)]
@@ -375,6 +373,7 @@ class ReduceLROnPlateau(Scheduler):
 
 
 def _members(schedulers, optimizer=None):
+    _require(isinstance(schedulers, (list, tuple)), schedulers, "schedulers", schedulers, "a list of schedules")
     for i, member in enumerate(schedulers):
         pure = isinstance(member, Scheduler) and not isinstance(member, ReduceLROnPlateau)
         fits = pure and member.optimizer is (optimizer or schedulers[0].optimizer)
@@ -391,9 +390,9 @@ class SequentialLR(Scheduler):
     """
 
     def __init__(self, optimizer: Optimizer, schedulers: list, milestones: list):
-        n, starts = len(schedulers), _increasing("milestones", milestones)
+        n, starts = len(_members(schedulers, optimizer)), _increasing("milestones", milestones)
         _require(True, len(starts) == n - 1, "milestones", milestones, f"one less than the {n} schedules")
-        self._begin(optimizer, schedulers=_members(schedulers, optimizer), milestones=starts)
+        self._begin(optimizer, schedulers=tuple(schedulers), milestones=starts)
 
     def at(self, t, base, group):
         i = bisect_right(self.own.milestones, t)
@@ -408,7 +407,7 @@ class ChainedScheduler(Scheduler):
     """
 
     def __init__(self, schedulers: list):
-        self._begin(schedulers[0].optimizer, schedulers=_members(schedulers))
+        self._begin(schedulers=_members(schedulers), optimizer=schedulers[0].optimizer)
 
     def at(self, t, base, group):
         momentum = None

@@ -215,7 +215,7 @@ class Optimizer:
         (flags, buffers, fixed), new = self._worked_out(group), dict(state)
         old = [None if x is None else state.get(n, math.zeros_like(p) + x) for n, x in buffers.items()]
         p, *arrays = self.rule(math, *flags)(p, g, *old, **self._scalars(group, new, fixed))
-        return p, new | {name: a for name, a in zip(buffers, arrays) if buffers[name] is not None}
+        return p, new | {name: a for name, a in zip(buffers, arrays, strict=True) if buffers[name] is not None}
 
     @classmethod
     def functional(cls, p: Any, g: Any, state: dict, **settings: Any) -> Any:
@@ -299,14 +299,14 @@ class Optimizer:
         p, starts = self._params()[i], self.buffers(self._arguments())
         numbers = {"step": partial(whole, low=0)} | dict.fromkeys(self.state_numbers, number)
         needed = {*numbers, *[name for name, start in starts.items() if start is not None]}
-        if not needed <= saved.keys() <= needed | starts.keys():
+        if type(self).step is Optimizer.step and not needed <= saved.keys() <= needed | starts.keys():
             raise ValueError(f"it has the state {list(saved)}, and needs {sorted(needed)}")
         arrays = [name for name, x in saved.items() if getattr(getattr(x, "dtype", x), "kind", "") == "f"]
         odd = [n for n in saved.keys() - numbers if n not in arrays or saved[n].shape != p.shape]
         if odd:
             wrong = ", ".join(f"{name} is {brief(saved[name])}" for name in sorted(odd))
             raise ValueError(f"{wrong}; it must be a floating array of shape {p.shape}")
-        checks = dict.fromkeys(starts, lambda _, x: backend.array(x, backend.state_dtype(p._data), p.device)) | numbers
+        checks = dict.fromkeys(saved, lambda _, x: backend.array(x, backend.state_dtype(p._data), p.device)) | numbers
         return p, {name: checks[name](name, x) for name, x in saved.items()}
 
     def __repr__(self):
