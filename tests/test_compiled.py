@@ -246,7 +246,7 @@ print(optimizer.way, p.numpy()[-1])
 try:
     optim.use_kernel("numba")
 except RuntimeError as error:
-    print("lucidlite[fast]" in str(error))
+    print("pip install numba" in str(error))
 """
     assert python(code) == ["numpy", "0.5", "True"]
 

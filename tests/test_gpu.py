@@ -38,7 +38,7 @@ def test_without_cupy_there_is_no_gpu_and_everything_says_what_to_install():
     assert lucidlite.gpu_available() is False and lucidlite.device_count() == 0
     lucidlite.synchronize()
     for call in (lucidlite.memory_allocated, lambda: lucidlite.capture(print)):
-        with pytest.raises(RuntimeError, match=r"pip install lucidlite\[cuda12\]"):
+        with pytest.raises(RuntimeError, match=r"pip install cupy-cuda12x"):
             call()
 
 

@@ -125,7 +125,7 @@ REFUSED = {  # options, what is done to the checkpoints before, what is said
     "a negative seed": ("--seed -1", None, "seed: n is -1"),
 }
 if importlib.util.find_spec("cupy") is None:
-    REFUSED["no GPU"] = ("--device gpu", None, r"'gpu' cannot be used here.*pip install lucidlite\[cuda12\]")
+    REFUSED["no GPU"] = ("--device gpu", None, r"'gpu' cannot be used here.*pip install cupy-cuda12x")
 
 
 def contents(folder):
