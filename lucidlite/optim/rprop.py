@@ -73,7 +73,8 @@ class ASGD(Optimizer):
     is `weight_decay` and t is `step`. The state is `ax` (a) and the numbers `eta` (η, γ at first) and `mu` (μ, 1).
 
     SGD circles around a minimum; the mean of the circle is nearer to it. Train with θ and use a, the mean of what came
-    after step t_0 + 1. Source: Polyak and Juditsky, SIAM J. Control, 1992; Bottou, COMPSTAT 2010, section 4, for (5).
+    after step t_0 + 1. Arguments are PyTorch's; lucid 2's begin with a momentum. Source: Polyak and Juditsky, SIAM J.
+    Control, 1992; Bottou, COMPSTAT 2010, section 4, for (5).
     """
 
     state_names, state_numbers = ("ax",), ("eta", "mu")

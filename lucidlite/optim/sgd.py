@@ -18,7 +18,8 @@ class SGD(Optimizer):
     momentum, so that b starts as the gradient, then 1 - dampening. The state is `momentum_buffer` (b).
 
     With momentum 0.9 a step is up to ten gradients long; dampening holds back a part of each new one. For when there is
-    time to tune the rate. Source: Polyak, 1964; Sutskever et al., ICML 2013, equations 3 and 4, for `nesterov`.
+    time to tune the rate. Arguments stand in PyTorch's order; lucid 2 has weight_decay where dampening stands. Source:
+    Polyak, 1964; Sutskever et al., ICML 2013, equations 3 and 4, for `nesterov`.
     """
 
     def __init__(self, params: Iterable, lr: float = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
