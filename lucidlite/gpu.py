@@ -44,7 +44,7 @@ def fused(rule, flags, present, count):
     def kernel(*values):
         values = iter(values)
         old = [next(values) if there else None for there in present]
-        for x, y in zip((old[0], *old[2:]), update(*old, *values)):
+        for x, y in zip((old[0], *old[2:]), update(*old, *values), strict=True):
             if x is not None and y is not x:
                 x[...] = y
 

@@ -1298,3 +1298,27 @@ def test_a_group_that_is_refused_is_not_added():
             optimizer.add_param_group({"params": [P]} | wrong)
     assert len(optimizer.param_groups) == 1
     optimizer.add_param_group({"params": [P]})
+
+
+@pytest.mark.parametrize("size", [3, 5_000, 20_000])
+def test_a_rule_that_gives_too_little_back_is_refused_in_every_way(size):
+    """What it left out used to stay as it was, without a word."""
+
+    class Forgets(Optimizer):
+        state_names = ("exp_avg", "exp_avg_sq")
+
+        def __init__(self, params, lr=0.1):
+            super().__init__(params, locals())
+
+        @staticmethod
+        def rule(math):
+            def forgets(p, g, m, v, lr):
+                m = m + g
+                return p - lr * m, m
+
+            return forgets
+
+    p = lucidlite.Parameter(np.ones(size), device=DEVICE)
+    p.grad = p.data
+    with pytest.raises(ValueError, match="zip"):
+        Forgets([p]).step()
