@@ -26,7 +26,10 @@ class Result(NamedTuple):
 
 
 def row(name, goal=None):
-    """Put a function into the table: the ratio ours / reference should not exceed the goal, if there is one."""
+    """Put a function into the table: the ratio ours / reference should not exceed the goal, if there is one.
+
+    Two goals are for one thread and for two.
+    """
 
     def register(function):
         ROWS.append((name, goal, function))

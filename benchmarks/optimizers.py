@@ -10,7 +10,7 @@ import numpy
 import torch
 
 import lucidlite
-from lucidlite import backend, optim
+from lucidlite import kernels, optim
 
 from .measure import race, row, timed
 
@@ -83,12 +83,12 @@ def on_cpu(threads=None):
             before = torch.get_num_threads()
             try:
                 if threads:
-                    backend.set_num_threads(threads)
+                    kernels.set_num_threads(threads)
                     torch.set_num_threads(threads)
                 return function(seconds)
             finally:
                 optim.use_kernel(None)
-                backend.set_num_threads(1)
+                kernels.set_num_threads(1)
                 torch.set_num_threads(before)
 
         return measure

@@ -11,9 +11,9 @@ import lucidlite.nn
 import lucidlite.optim
 
 from .measure import Result, race, row, timed
+from .models import LEARNING_RATE
 
 SMALL, LARGE = ([64, 128, 64, 10], 64), ([784, 512, 512, 10], 128)  # features of each layer, size of the batch
-LEARNING_RATE = 1e-5  # so small that the last step computes with about the same numbers as the first
 
 
 def _trainer(library, sizes, batch, **options):
@@ -36,13 +36,15 @@ def _trainer(library, sizes, batch, **options):
     return model, step
 
 
-def _check(ours, theirs):
+def check(ours, theirs):
     """From the same weights both take three steps: losses, gradients and changes of the weights must come out equal.
 
     On average: where a ReLU's argument is 0 but for rounding, one library may pass on a gradient and the other not.
     """
     (model, step), (torch_model, torch_step) = ours, theirs
-    pairs = list(zip(model.parameters(), torch_model.parameters(), strict=True))
+    twins = dict(torch_model.named_parameters())
+    pairs = [(p, twins.pop(name)) for name, p in model.named_parameters()]
+    assert not twins, f"only torch has {[*twins]}"
     start = [q.detach().numpy().copy() for _, q in pairs]
     for (p, _), before in zip(pairs, start):
         p.data = before
@@ -61,7 +63,7 @@ def _compare(sizes, batch, way, contiguous, seconds):
     for name, options in ways.items():
         ours = _trainer(lucidlite, sizes, batch, contiguous_params=contiguous)
         theirs = _trainer(torch, sizes, batch, **options)
-        _check(ours, theirs)
+        check(ours, theirs)
         others[name.replace(" ", "_")] = timed(theirs[1])
     return race(8 * seconds, timed(ours[1]), **others)
 
@@ -80,6 +82,7 @@ def peak_memory(seconds):
     what each Linear returns and what each ReLU returns.
     """
     sizes, batch = LARGE
+    lucidlite.optim.use_kernel("numpy")  # tracemalloc would count Numba's compiler
     tracemalloc.start()
     model, step = _trainer(lucidlite, sizes, batch)
     for _ in range(3):

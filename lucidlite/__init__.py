@@ -17,12 +17,11 @@ from .ops import (
 )  # fmt: skip
 from .creation import arange, eye, from_dlpack, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from .random import rand, randint, randn, randperm
-from .autograd import defgrad, grad, op
-from .grad_mode import enable_grad, grad_enabled, no_grad
-from .gradcheck import gradcheck
-from .anomaly import detect_anomaly
+from .autograd import defgrad, enable_grad, grad, grad_enabled, no_grad, op
+
+from .debugging import detect_anomaly, gradcheck
 from .gpu import capture, device_count, gpu_available, memory_allocated, synchronize
-from . import autograd, random
+from . import autograd, checks, random
 
 if typing.TYPE_CHECKING:
     from . import data, formulas, nn, optim
@@ -36,8 +35,7 @@ _LATER |= dict.fromkeys(["data", "formulas", "nn", "optim"], "")
 
 def __getattr__(name):
     """What not every program needs is imported when it is first asked for: `import lucidlite` is quick."""
-    if name not in _LATER:
-        raise AttributeError(f"lucidlite has no {name!r}")
+    checks.refuse(name not in _LATER, f"lucidlite has no {name!r}", AttributeError)
     found = importlib.import_module(f"lucidlite.{_LATER[name] or name}")
     return getattr(found, name) if _LATER[name] else found
 

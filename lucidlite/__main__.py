@@ -5,7 +5,7 @@ import sys
 import timeit
 
 import lucidlite
-from lucidlite import backend, optim
+from lucidlite import backend, kernels, optim
 
 SIZE, ROUNDS = 1024, 10  # products of two such float32 matrices, 2 SIZE^3 operations each
 PIP = f"{sys.executable} -m pip install"
@@ -15,12 +15,11 @@ def main():
     print(f"lucidlite {lucidlite.__version__}, Python {platform.python_version()}, NumPy {backend.numpy.__version__}")
     print(f"cpu       {speed('cpu')}")
     numba = "and Numba for parameters of 10,000 elements or more"
-    print(f"          optimizers: NumPy, {numba if backend.compiler() else f'faster with Numba: {PIP} numba'}")
+    print(f"          optimizers: NumPy, {numba if kernels.compiler() else f'faster with Numba: {PIP} numba'}")
     try:
         cupy = backend.load_cupy()
     except RuntimeError as error:
-        print(f"gpu       {error}")
-        print(f"          for a driver of CUDA 12: {PIP} cupy-cuda12x; of CUDA 13: {PIP} cupy-cuda13x")
+        print(f"gpu       {error}\n          for CUDA 12: {PIP} cupy-cuda12x; for CUDA 13: {PIP} cupy-cuda13x")
         return
     cuda = cupy.cuda.runtime
     driver, runtime = (f"{n // 1000}.{n % 1000 // 10}" for n in (cuda.driverGetVersion(), cuda.runtimeGetVersion()))
@@ -29,7 +28,6 @@ def main():
         free, total = (n / 2**30 for n in cupy.cuda.Device(index).mem_info)
         name, device = cuda.getDeviceProperties(index)["name"].decode(), f"gpu:{index}" if index else "gpu"
         print(f"{device:<9} {name}, {free:.1f} of {total:.1f} GiB free; {speed(device)}")
-    print("          optimizers: one kernel for each parameter (cupy.fuse), or for each group with contiguous_params")
 
 
 def speed(device):

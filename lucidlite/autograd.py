@@ -1,7 +1,7 @@
 """Automatic differentiation in one lesson: record what happens, then walk it backwards.
 
-An op is a forward function on raw arrays and, for each input that has a derivative, one small rule. The rule turns the
-gradient `g` of the result into the gradient of that input (a vector-Jacobian product):
+An op is a forward function on raw arrays and, for each input that has a derivative, one rule: from the gradient `g` of
+the result it makes the gradient of that input (a vector-Jacobian product).
 
     @op
     def multiply(a, b):
@@ -10,20 +10,19 @@ gradient `g` of the result into the gradient of that input (a vector-Jacobian pr
     defgrad(multiply, a=lambda g, b: g * b, b=lambda g, a: g * a)
 
 A rule's parameter names say what the engine keeps for it: an input or option of the op by its name, `y` for the result,
-`a_shape` for the shape of the input `a`; nothing else stays alive. Un-broadcasting, dtypes and devices are the engine's
-business. The chain rule itself is `propagate`, below.
-"""
+`a_shape` for the shape of the input `a`. Broadcasting and dtypes are undone by `propagate`, the chain rule itself."""
 
+import contextlib
 import functools
 import itertools
+import threading
 import weakref
 from heapq import heappop, heappush
 from operator import itemgetter
 from typing import Any
 
-from . import backend, errors
+from . import backend, checks
 from .backend import FLOAT32, ndarray
-from .grad_mode import enable_grad, mode
 
 Tensor: Any = None  # the class of what an op returns; tensor.py sets it, so that this file can be read first
 watch: Any = None  # what `detect_anomaly` sets, to see the result of every op and of every rule
@@ -34,22 +33,15 @@ _new = object.__new__
 class Version:
     """When the memory of an array was last changed in place; an array and its views share one."""
 
-    __slots__ = ("changed",)
+    changed = 0
     latest = 0  # the last change of any array: as long as nothing changes, nothing needs to be checked
 
-    def __init__(self):
-        self.changed = 0
-
     def bump(self):
-        """Note a change: gradients that would need the overwritten values will refuse to use the new ones."""
         self.changed = Version.latest = _clock()
 
 
 class Node:
-    """One op that was carried out (or a leaf): whom its gradient goes to, and what the rules need for that.
-
-    It knows no Tensor of a graph, and a leaf's only weakly: there are no cycles, and a graph is gone with its result.
-    """
+    """One op that was carried out, or a leaf. It knows no Tensor of a graph, and a leaf's only weakly: no cycles."""
 
     __slots__ = ("number", "plan", "parents", "values", "constants", "version", "shape", "dtype", "tensor")
 
@@ -70,19 +62,9 @@ class Plan:
         parts = [slice(a, b) if b - a > 1 else a if b > a else None for a, b in itertools.pairwise(ends)]
         self.edges = [(i, op.rules[i], part) for i, part in zip(needing, parts)]
         self.pick = _picker(self.kept)
-        self.arguments_only, self.result_only = max(self.kept, default=0) < arity, self.kept == [arity]
+        self.arguments_only = max(self.kept, default=0) < arity
         self.constants = [slot for slot in dict.fromkeys(self.kept) if slot < arity and not mask >> slot & 1]
         self.pick_constants = _picker(self.constants)
-
-    def keep(self, node, y, args, values):
-        """Save what the rules ask for, and nothing else; of constants the Tensor, which knows if it was changed."""
-        if not self.arguments_only:
-            values = [*values, y]
-            for i in self.shapes:
-                values.append(values[i].shape)
-        node.values = (y,) if self.result_only else self.pick(values)
-        if self.constants:
-            node.constants = self.pick_constants(args)
 
 
 def _picker(slots) -> Any:
@@ -91,6 +73,44 @@ def _picker(slots) -> Any:
 
 
 # ---- Recording -------------------------------------------------------------------------------------------------------
+
+
+class GradMode(threading.local):
+    """Whether this thread records ops, and the same for each `with` block that it is in."""
+
+    enabled: bool = True
+    outer: Any = ()
+
+
+mode = GradMode()
+
+
+class no_grad(contextlib.ContextDecorator):
+    """Within it ops are carried out but not recorded: `with no_grad():`, or `@no_grad()` above a function."""
+
+    recording = False
+
+    def __new__(cls, function=None) -> Any:
+        self = super().__new__(cls)
+        return self if function is None else self(function)  # `@no_grad` works like `@no_grad()`
+
+    def __enter__(self):
+        mode.outer, mode.enabled = (mode.enabled, mode.outer), self.recording
+        return self
+
+    def __exit__(self, *exception):
+        mode.enabled, mode.outer = mode.outer
+
+
+class enable_grad(no_grad):
+    """Within it ops are recorded again, inside `no_grad` too."""
+
+    recording = True
+
+
+def grad_enabled():
+    """Whether ops are being recorded in this thread."""
+    return mode.enabled
 
 
 def wrap(array, node=None, version=None) -> Any:
@@ -121,8 +141,7 @@ def version_of(tensor) -> Version:
 
 def parameters(function):
     """The names of a function's parameters. (`inspect` knows them too, but its import takes a tenth of NumPy's.)"""
-    if not hasattr(function, "__code__"):
-        raise TypeError(f"{function!r} is no plain function; write one with `def` or `lambda`")
+    checks.refuse(not hasattr(function, "__code__"), f"{function!r} is no plain function; use def or lambda", TypeError)
     return list(getattr(function, "parameters", function.__code__.co_varnames[: function.__code__.co_argcount]))
 
 
@@ -130,17 +149,21 @@ class Op:
     """What is known of one op: its forward, its argument names, and its gradient rules by argument position."""
 
     def __init__(self, described, forward):
-        self.forward, self.described, self.name = forward, described, described.__name__.lstrip("_")
+        self.forward, self.name = forward, described.__name__.lstrip("_")
         self.names, defaults = parameters(described), described.__defaults__ or ()
         self.required = len(self.names) - len(defaults)
         self.defaults = (None,) * self.required + defaults
         self.rules, self.plans = {}, {}
 
-    def finish(self, y, args, values, parents, mask):
-        """The Tensor for the result; bit i of the mask says that argument i is part of a graph."""
-        if type(y) is not ndarray:
-            y = backend.as_result(y, self.name, self.names, values)
-        if y.dtype is not FLOAT32:
+    def run(self, args, values, parents, mask, tensors=True):
+        """The Tensor for the result, if there are `tensors`; bit i of the mask: argument i is part of a graph."""
+        try:
+            y = self.forward(*values)
+        except Exception as error:
+            raise checks.explain(self.name, self.names, values, error) from None
+        if not tensors:
+            return y
+        if type(y) is not ndarray or y.dtype is not FLOAT32:
             y = backend.settle(y, self, values)
         out = _new(Tensor)  # wrap(y), spelled out: every op pays for a call
         out._data, out._node, out._version, out._grad = y, None, None, None
@@ -156,14 +179,18 @@ class Op:
                 out._node = node = Node()
                 node.number, node.shape, node.dtype, node.version = _clock(), y.shape, y.dtype, out._version
                 node.plan, node.parents, node.values, node.constants, node.tensor = plan, parents, None, None, None
-                if plan.pick is not None:
-                    plan.keep(node, y, args, values)
+                if plan.pick is not None:  # what the rules ask for; of constants the Tensor too, which has the version
+                    known = values if plan.arguments_only else [*values, y]
+                    for i in plan.shapes:
+                        known.append(values[i].shape)
+                    node.values = plan.pick(known)
+                    if plan.constants:
+                        node.constants = plan.pick_constants(args)
         if watch is not None:
             watch(self.name, self.names, values, y, out)
         return out
 
     def fill(self, args, options):
-        """All arguments by position, with the defaults filled in."""
         given = dict(zip(self.names, args)) | options
         if len(given) < len(args) + len(options) or not {*self.names[: self.required]} <= {*given} <= {*self.names}:
             raise TypeError(f"{self.name}: {len(args)} values, {[*options]}; it takes {', '.join(self.names)}")
@@ -173,10 +200,8 @@ class Op:
 def op(described, forward=None) -> Any:
     """Make a function on raw arrays an op: it takes Tensors, returns a Tensor and records itself.
 
-    Without a Tensor among its arguments it is just `forward`. That is why rules, which call ops too, run on plain
-    arrays in a first-order backward pass, and record themselves when `create_graph=True` hands them Tensors. Ops of
-    `(a)` and `(a, b)` have short ways of their own. A `forward` is called in place of what lends it its signature.
-    """
+    Without a Tensor among its arguments it is just the function. So rules, which call ops too, run on plain arrays, and
+    record themselves when `create_graph=True` hands them Tensors. `forward` is called for what lends it a signature."""
     this = Op(described, forward or described)
     way = {("a",): _unary, ("a", "b"): _binary}.get(tuple(this.names), _general)
     call = functools.wraps(described)(way(this, this.forward))
@@ -188,12 +213,7 @@ def _unary(this, forward):
     def call(a):
         if not isinstance(a, Tensor):
             return forward(a)
-        value, node = a._data, a._node
-        try:
-            y = forward(value)
-        except Exception as error:
-            raise errors.explain(this.name, this.names, (value,), error) from None
-        return this.finish(y, (a,), (value,), (node,), node is not None)
+        return this.run((a,), (a._data,), (a._node,), a._node is not None)
 
     return call
 
@@ -211,13 +231,8 @@ def _binary(this, forward):
             value_a, value_b, node_b = backend.operand(a, this.name, "a"), b._data, b._node
         else:
             return forward(a, b)
-        values = value_a, value_b
-        try:
-            y = forward(value_a, value_b)
-        except Exception as error:
-            raise errors.explain(this.name, this.names, values, error) from None
-        mask = (1 if node_a is not None else 0) + (2 if node_b is not None else 0)
-        return this.finish(y, (a, b), values, (node_a, node_b), mask)
+        mask = (node_a is not None) | (node_b is not None) << 1
+        return this.run((a, b), (value_a, value_b), (node_a, node_b), mask)
 
     return call
 
@@ -231,28 +246,20 @@ def _general(this, forward):
         for i, x in enumerate(args):
             if isinstance(x, Tensor):
                 found, values[i], parents[i] = True, x._data, x._node
-                if x._node is not None:
-                    mask |= 1 << i
+                mask |= (x._node is not None) << i
             elif x is not None:
                 others.append(i)
-        try:
-            if not found:
-                return forward(*args)
-            for i in others:
-                if i in this.rules or isinstance(args[i], ndarray):
-                    values[i] = backend.operand(args[i], this.name, this.names[i])
-            y = forward(*values)
-        except Exception as error:
-            raise errors.explain(this.name, this.names, values, error) from None
-        return this.finish(y, args, values, parents, mask)
+        for i in others if found else ():
+            if i in this.rules or isinstance(args[i], ndarray):
+                values[i] = backend.operand(args[i], this.name, this.names[i])
+        return this.run(args, values, parents, mask, found)
 
     return call
 
 
 def defgrad(call, /, **rules):
     """Give an op the gradient rules of its inputs, see the top of this file, and return it."""
-    if not hasattr(call, "op"):
-        raise TypeError(f"defgrad: {call!r} is no op; write @op above its definition")
+    checks.refuse(not hasattr(call, "op"), f"defgrad: {call!r} is no op; write @op above its definition", TypeError)
     names = call.op.names
     known = {*names, "y", *(n + "_shape" for n in names)}
     for name, rule in rules.items():
@@ -260,6 +267,7 @@ def defgrad(call, /, **rules):
         if name not in names or g is None or not known.issuperset(wanted):
             raise TypeError(f"{call.op.name} takes {names}; it cannot serve a rule for {name} of ({g}, {wanted})")
         call.op.rules[names.index(name)] = rule
+    call.op.plans.clear()  # made of the rules so far: in a notebook one gives them again
     return call
 
 
@@ -269,8 +277,7 @@ def defgrad(call, /, **rules):
 def propagate(roots, create_graph=False, retain_graph=False, wanted=None):
     """The chain rule: from (node, gradient) pairs to {node: gradient}, for all leaves or for the wanted nodes.
 
-    The newest pending node comes first: whatever used it is newer still, so its gradient is complete. Nothing recurses.
-    """
+    The newest pending node comes first: whatever used it is newer still, so its gradient is complete."""
     pending, results = {}, {}
     needed = None if wanted is None else _leading_to(wanted, roots)
     for node, g in roots:
@@ -281,7 +288,7 @@ def propagate(roots, create_graph=False, retain_graph=False, wanted=None):
         node = heappop(queue)[1]
         g = pending.pop(node)
         if wanted is not None and node in wanted:
-            results[node] = g if create_graph else g.copy()
+            results[node] = g
         if node.plan is None:
             raise RuntimeError("an earlier backward pass freed this graph; compute it again, or pass retain_graph=True")
         if latest > node.number:
@@ -328,7 +335,6 @@ def _rule_of(node, i):
 
 
 def _unbroadcast(g, shape, op):
-    """Sum over the axes along which the input was repeated."""
     extra = g.ndim - len(shape)
     if extra < 0 or any(n != 1 and n != g.shape[i] for i, n in enumerate(shape, extra)):
         raise RuntimeError(f"{op}: a gradient rule returned shape {g.shape} for an input of shape {shape}")
@@ -344,15 +350,14 @@ def _kept(node) -> Any:
 
 
 def _check_versions(node):
-    name, arguments = node.plan.op.name, node.plan.op.names
+    op = node.plan.op
     for slot, value, holder in _kept(node):
         version = holder._version if isinstance(holder, Tensor) else getattr(holder, "version", None)
         if version is not None and version.changed > node.number:
-            what = f"argument {arguments[slot]}" if slot < len(arguments) else "result"
-            raise RuntimeError(
-                f"{name}: its {what}, shape {value.shape}, saved at version {node.number}, has been changed in place "
-                f"(version {version.changed}); change a copy, as in x = x.clone(), or do it after backward()"
-            )
+            what = f"argument {op.names[slot]}, shape" if slot < len(op.names) else "result, shape"
+            what += f" {value.shape}, saved at version {node.number}, has been changed in place"
+            remedy = "change a copy, as in x = x.clone(), or do it after backward()"
+            raise RuntimeError(f"{op.name}: its {what} (version {version.changed}); {remedy}")
 
 
 def _as_tensors(node):
@@ -382,16 +387,14 @@ def grad(
 ) -> Any:  # fmt: skip
     """Gradients of the outputs' sum with respect to the inputs, as Tensors of their shapes; touches no `.grad`.
 
-    Outputs and inputs are Tensors or lists of them, inputs may be no leaves, and a list of inputs gives a list.
-    `grad_outputs` are the gradients that arrive at the outputs, None for 1 where there is one element. `create_graph`
-    records the gradients, so that they can be differentiated in their turn; `retain_graph`, which follows it unless
-    given, keeps the graph for another pass. `allow_unused` gives None, not an error, for an input without influence.
+    Outputs and inputs are Tensors, leaves or not, or lists of them; a list of inputs gives a list. `grad_outputs` are
+    the gradients that arrive at the outputs; None is 1, for one element. `create_graph` records the gradients, which
+    can then be differentiated too; `retain_graph`, which follows it unless given, keeps the graph for another pass.
+    `allow_unused` gives None, not an error, for an input without influence.
 
     >>> x = lucidlite.tensor(3.0, requires_grad=True)
-    >>> slope = lucidlite.grad(x**3, x, create_graph=True)
-    >>> slope.item(), lucidlite.grad(slope, x).item()
-    (27.0, 18.0)
-    """
+    >>> lucidlite.grad(lucidlite.grad(x**3, x, create_graph=True), x).item()
+    18.0"""
     single, outputs, inputs = isinstance(inputs, Tensor), _tensors("outputs", outputs), _tensors("inputs", inputs)
     if not isinstance(grad_outputs, (list, tuple)):
         grad_outputs = [grad_outputs] * (len(outputs) if grad_outputs is None else 1)
@@ -403,23 +406,21 @@ def grad(
     roots = [root("grad", y, g, create_graph) for y, g in zip(outputs, grad_outputs)]
     retain_graph = create_graph if retain_graph is None else retain_graph
     found = propagate(roots, create_graph, retain_graph, {x._node for x in inputs})
-    gradients, given = [], {id(g) for _, g in roots}
+    gradients = []
     for i, x in enumerate(inputs):
         g = found.get(x._node)
         if g is None and not allow_unused:
             raise RuntimeError(f"grad: no output depends on input {i}, shape {x.shape}; see allow_unused=True")
-        if id(g) in given and g is not None:
-            g = g.clone() if create_graph else g.copy()  # each result is a tensor of its own
-        given.add(id(g))
-        gradients.append(g if g is None or create_graph else wrap(backend.as_result(g)))
+        if g is not None:  # each result is a tensor of its own
+            g = g.clone() if create_graph else wrap(backend.array(g, device=backend.device_of(g)))
+        gradients.append(g)
     return gradients[0] if single else gradients
 
 
 def _tensors(name, given):
-    """A Tensor, or a list or tuple of them, as a list."""
     listed = list(given) if hasattr(given, "__iter__") and not isinstance(given, Tensor) else [given]
     if not all(isinstance(x, Tensor) for x in listed):
-        raise TypeError(f"grad: {name} is {errors.brief(given)}; it must be a Tensor or a list of Tensors")
+        raise TypeError(f"grad: {name} is {checks.brief(given)}; it must be a Tensor or a list of Tensors")
     return listed
 
 

@@ -1,19 +1,12 @@
 """Update rules as machine code: an optimizer's rule, the same function, compiled by Numba into one loop.
 
-NumPy carries out a rule one operation after the other, each of them a pass over memory; this loop makes one pass for
-all of them. Without fastmath the compiler may neither reorder nor contract: the bits are NumPy's.
-
-This module is also the `math` that a rule gets here: `maximum`, `minimum` and `where` below, the rest is NumPy's own.
-"""
+Without fastmath the bits are NumPy's. This module is also the `math` that the rule gets; the rest of it is NumPy's."""
 
 import functools
-import importlib
 import sys
 from typing import Any
 
-from . import backend
-
-BUFFERS = 4  # how many buffers a rule may have
+from . import backend, checks, kernels
 
 
 def __getattr__(name):
@@ -43,8 +36,8 @@ def _put(array, i, value): ...
 @functools.cache
 def _numba() -> Any:
     """Numba, imported at the first use and told what the functions above mean."""
-    numba: Any = importlib.import_module("numba")
-    from numba.core import types
+    import numba
+    from numba.core import errors, types
     from numba.extending import overload, register_jitable
 
     register_jitable(maximum)
@@ -68,7 +61,7 @@ def _numba() -> Any:
                 array[i] = value
 
         if array is not types.none and value != array.dtype:
-            raise numba.errors.TypingError(f"it turns {array.dtype} into {value}; is there a number in the formula?")
+            raise errors.TypingError(f"it turns {array.dtype} into {value}; is there a number in the formula?")
         return store
 
     return numba
@@ -77,24 +70,21 @@ def _numba() -> Any:
 @functools.cache
 def find(rule, flags, kinds):
     """The compiled rule, `run(flat arrays, numbers)`, and ""; or None, and why. `kinds`: type characters, or None."""
-    given, reason = {kind for kind in kinds if kind}, ""
-    if given not in ({"f"}, {"d"}):
-        return None, f"its arrays are of {' and '.join(sorted(backend.numpy.dtype(kind).name for kind in given))}"
-    for cache in (True, False):  # a disk that takes no cache costs time, not the compiled rule
-        try:
-            return _compile(rule, flags, kinds, cache), ""
-        except Exception as error:  # Numba's account names the cause between headers and listings of code
-            lines = [line.strip() for line in str(error).split("specific error:")[-1].splitlines()]
-            cause = next((line for line in lines if line and "Failed in" not in line), "")
-            reason = f"{type(error).__name__}: {cause.removeprefix('TypingError: ')}"
-    return None, reason
+    given = {backend.numpy.dtype(kind).name for kind in kinds if kind}
+    if given not in ({"float32"}, {"float64"}):
+        return None, f"its arrays are of {' and '.join(sorted(given))}"
+    try:
+        return _compile(rule, flags, kinds), ""
+    except Exception as error:  # Numba's account names the cause between headers and listings of code
+        lines = [line.strip() for line in str(error).split("specific error:")[-1].splitlines()]
+        cause = next((line for line in lines if line and "Failed in" not in line), "")
+        return None, f"{type(error).__name__}: {cause.removeprefix('TypingError: ')}"
 
 
-def _compile(rule, flags, kinds, cache):
-    """The loop around the rule, compiled, and called once on empty arrays to see that it can be."""
+def _compile(rule, flags, kinds):
+    """The loop around the rule, of at most four buffers, compiled and called once on empty arrays."""
     update, count = rule(sys.modules[__name__], *flags), len(kinds) - 2
-    if count > BUFFERS:
-        raise TypeError(f"its rule has more than {BUFFERS} buffers")
+    checks.refuse(count > 4, "its rule has more than 4 buffers", TypeError)
     _numba().extending.register_jitable(update)
 
     def loop(p, g, a, b, c, d, *s):
@@ -108,14 +98,15 @@ def _compile(rule, flags, kinds, cache):
             _put(d, i, new[4])
 
     # The key of Numba's cache holds all of a nested function, but only the name of another, which may change unnoticed.
-    cache = cache and "<locals>" in update.__qualname__
-    compiled = _numba().njit(loop, nogil=True, error_model="numpy", cache=cache)
-    padding = [None] * (BUFFERS - count)
+    compiled = _numba().njit(loop, nogil=True, error_model="numpy", cache="<locals>" in update.__qualname__)
+    padding = [None] * (4 - count)
 
     def run(arrays, numbers):
         compiled(*arrays, *padding, *numbers)
 
     dtype = backend.numpy.dtype(kinds[0])
     nothing = [None if kind is None else backend.numpy.empty(0, dtype) for kind in kinds]
-    run(nothing, [dtype.type(1)] * (update.__code__.co_argcount - len(kinds)))
+    numbers = [dtype.type(1)] * (update.__code__.co_argcount - len(kinds))
+    kernels.returned(update, rule(backend.numpy, *flags)(*nothing, *numbers), count + 1)  # the loop would pad or cut it
+    run(nothing, numbers)
     return run

@@ -1,32 +1,24 @@
-"""Data: samples that can be counted and looked up, and a loader that hands them out in batches.
-
-What lies in Tensors anyway (TensorDataset, and Subsets of it) is fetched with one indexing op per tensor and batch.
-"""
+"""Data: samples that can be counted and looked up, and a loader that hands them out in batches."""
 
 import operator
-from abc import ABC, abstractmethod
 from itertools import accumulate, pairwise
+from typing import Any
 
 from . import backend, checks, ops, random
-from .errors import brief
 from .tensor import Tensor
 
 
-class Dataset(ABC):
+class Dataset:
     """Samples numbered from 0. A subclass writes `__getitem__` and `__len__`; `a + b` puts one behind the other.
 
     >>> class Squares(lucidlite.data.Dataset):
     ...     def __len__(self): return 3
     ...     def __getitem__(self, index): return index, index**2
     >>> list(Squares())
-    [(0, 0), (1, 1), (2, 4)]
-    """
+    [(0, 0), (1, 1), (2, 4)]"""
 
-    @abstractmethod
-    def __getitem__(self, index): ...
-
-    @abstractmethod
-    def __len__(self) -> int: ...
+    __getitem__: Any
+    __len__: Any
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -39,16 +31,11 @@ class Dataset(ABC):
 
 
 class TensorDataset(Dataset):
-    """Tensors of one length, or arrays, which are copied into Tensors: `dataset[i]` is the tuple of their i-th rows.
-
-    >>> lucidlite.data.TensorDataset(lucidlite.ones(4, 3), lucidlite.arange(4))[2]
-    (Tensor([1., 1., 1.]), Tensor(2))
-    """
+    """Tensors of one length, or arrays, which are copied into Tensors: `dataset[i]` is the tuple of their i-th rows."""
 
     def __init__(self, *tensors):
-        lengths = {tuple(getattr(t, "shape", ()))[:1] for t in tensors}
-        if len(lengths) != 1 or () in lengths:
-            raise ValueError(f"TensorDataset: {brief(tensors)}; give Tensors or arrays of one length, as in (x, y)")
+        sizes = {tuple(getattr(t, "shape", ()))[:1] for t in tensors}
+        checks.refuse(len(sizes) != 1 or () in sizes, f"{checks.brief(tensors)}; they need one length, as in (x, y)")
         self.tensors: tuple = tuple(t if isinstance(t, Tensor) else Tensor(t) for t in tensors)
 
     def __getitem__(self, index):
@@ -76,27 +63,21 @@ class ConcatDataset(Dataset):
     """Datasets one behind the other, as `a + b` puts them."""
 
     def __init__(self, datasets):
-        self.datasets = list(datasets)
+        self.places = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
 
     def __getitem__(self, index):
-        index, datasets = range(len(self))[index], iter(self.datasets)  # -1 is the last; an IndexError behind that
-        while index >= len(dataset := next(datasets)):
-            index -= len(dataset)
-        return dataset[index]
+        dataset, i = self.places[index]
+        return dataset[i]
 
     def __len__(self):
-        return sum(map(len, self.datasets))
+        return len(self.places)
 
 
 def random_split(dataset, lengths, seed: int | None = None) -> tuple[Subset, ...]:
     """Disjoint random Subsets that together are the dataset.
 
     Lengths are whole numbers that add up to len(dataset), or fractions that add up to 1 and are rounded down; what is
-    left goes to the first subsets, one sample each. Without a seed the package's random stream decides.
-
-    >>> lucidlite.data.random_split(lucidlite.data.TensorDataset(lucidlite.arange(10)), [0.75, 0.25], seed=0)
-    (Subset(n=8), Subset(n=2))
-    """
+    left goes to the first subsets, one sample each. Without a seed the package's random stream decides."""
     n, lengths = len(dataset), list(lengths)
     scale, total = (1, n) if all(hasattr(x, "__index__") for x in lengths) else (n, 1)
     if not (abs(sum(lengths) - total) < 1e-9 and min(lengths, default=0) >= 0):
@@ -114,8 +95,7 @@ class DataLoader:
     iteration starts; with `drop_last` a short last batch is left out; `collate_fn` makes a batch of a list of samples.
 
     >>> list(lucidlite.data.DataLoader([(0.5, 0), (1.5, 1), (2.5, 2)], batch_size=2))
-    [(Tensor([0.5, 1.5]), Tensor([0, 1])), (Tensor([2.5]), Tensor([2]))]
-    """
+    [(Tensor([0.5, 1.5]), Tensor([0, 1])), (Tensor([2.5]), Tensor([2]))]"""
 
     def __init__(self, dataset, batch_size=1, shuffle=False, collate_fn=None, *, drop_last=False):
         checks.whole("DataLoader: len(dataset)", len(dataset))
@@ -132,17 +112,13 @@ class DataLoader:
             dataset, order = dataset.dataset, dataset.indices[order]
         batches = (order[i * size : (i + 1) * size] for i in range(len(self)))
         if type(dataset) is TensorDataset and self.collate_fn is None:  # no subclass: it may change its samples
-            return (dataset[rows] for rows in batches)
+            return (dataset[rows] for rows in batches)  # one indexing op for each tensor and batch
         return ((self.collate_fn or collate)([dataset[i] for i in rows.tolist()]) for rows in batches)
 
 
 def collate(samples):
     """A batch from a list of samples: Tensors and arrays are stacked, numbers become a Tensor, float32, int64 or bool;
-    tuples, lists and dicts are collated position by position and key by key.
-
-    >>> lucidlite.data.collate([(0.5, {"label": 1}), (1.5, {"label": 2})])
-    (Tensor([0.5, 1.5]), {'label': Tensor([1, 2])})
-    """
+    tuples, lists and dicts are collated position by position and key by key."""
     first, nested = samples[0], isinstance(samples[0], (tuple, list, dict))
     sizes = {len(sample) if nested else tuple(getattr(sample, "shape", ())): None for sample in samples}
     if len(sizes) > 1:

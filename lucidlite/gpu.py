@@ -1,10 +1,9 @@
-"""What only a GPU has: how many there are, an update rule as one kernel, and a training step as one recording."""
+"""What only a GPU has: how many there are, what they hold, and a training step as one recording."""
 
-from typing import Any
+from typing import Any, cast
 
-from . import backend
-from .autograd import version_of, wrap
-from .tensor import Tensor
+from . import backend, checks
+from .autograd import version_of
 
 WARM_UP = 2  # plain calls before the recording: they compile kernels, make the optimizer's state, fill the memory pool
 
@@ -31,124 +30,88 @@ def synchronize() -> None:
 def memory_allocated(device: str = "gpu") -> int:
     """Bytes that arrays occupy on a GPU at the moment; what a recorded step keeps for itself is not counted."""
     index = backend.gpu_index(device)
-    if index is None:
-        raise ValueError("memory_allocated knows GPUs only; give it 'gpu', 'gpu:1', ...")
+    checks.refuse(index is None, "memory_allocated knows GPUs only; give it 'gpu', 'gpu:1', ...")
     with backend.cupy.cuda.Device(index):
         return backend.cupy.get_default_memory_pool().used_bytes()
 
 
-def fused(rule, flags, present, count):
-    """The rule as `run(arrays, numbers)`, one kernel; cupy.fuse gives back what is written into its arguments."""
-    update = rule(backend.cupy, *flags)
-
-    def kernel(*values):
-        values = iter(values)
-        old = [next(values) if there else None for there in present]
-        for x, y in zip((old[0], *old[2:]), update(*old, *values), strict=True):
-            if x is not None and y is not x:
-                x[...] = y
-
-    one_kernel = backend.cupy.fuse(kernel_name=update.__name__.strip("<>"))(kernel)
-
-    def run(arrays, numbers):
-        with arrays[0].device:
-            one_kernel(*[a for a in arrays if a is not None], *numbers)
-
-    return run
-
-
 class capture:
-    """A training step recorded as a CUDA graph: Python runs it three times, after that the GPU repeats it alone.
+    """A training step recorded as a CUDA graph: two calls run it as it is, the third records it, all others replay it.
 
-    A small model on a GPU waits for Python to launch its kernels; a recording is one launch. `step` is a function of
-    Tensors on a GPU that computes the loss, calls `backward` and the optimizer's `step`, and returns Tensors.
-    `capture(step)` is called like it, and every call is one true step, equal to the plain one bit for bit. Inputs are
-    copied into the recording; results are the same Tensors each time, with new values.
+    `step` is a function of Tensors on a GPU that computes the loss, calls `backward` and the optimizer's `step`, and
+    returns Tensors. `capture(step)` is called like it, and every call is one true step, equal to the plain one bit for
+    bit. Inputs are copied into the recording; results are the same Tensors each time, with new values.
 
-    Refused, with the reason, are values that Python reads (`item`, an `if`), random numbers (dropout), numbers that
-    change in every step (bias correction), inputs of another shape, and an optimizer whose settings or memory have
-    changed since, where a new capture goes on. It has run on the tests' stand-in for CuPy, and on no real GPU so far.
-    """
+    Refused are values that Python reads (`item`, an `if`), random numbers (dropout), numbers that change in every step
+    (bias correction), inputs of another shape, and an optimizer whose settings or memory changed since, where a new
+    capture goes on. It has run on the tests' stand-in for CuPy, and on no real GPU so far."""
 
     def __init__(self, step: Any):
         cuda = backend.load_cupy().cuda
-        self.step, self.calls, self.buffers, self.optimizers = step, 0, [], []
+        self.step, self.calls, self.buffers, self.optimizers, self.graph = step, 0, [], [], cast(Any, None)
         self.stream, self.pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()  # nobody else writes to its memory
-        self.graph: Any = None
 
     def __call__(self, *inputs):
-        """One step; the inputs are Tensors of the same shapes in every call."""
         cuda = backend.cupy.cuda
         outer = cuda.get_current_stream()
         self.stream.wait_event(outer.record())
         backend.watchers.append(self._watch)
         try:
             with self.stream, cuda.using_allocator(self.pool.malloc):
-                self._take(inputs)
-                if self.graph is not None:
-                    self._replay()
-                elif self.calls == WARM_UP:
-                    self._record()
-                else:
+                self.buffers = self.buffers or [x.clone().detach() for x in inputs]
+                for buffer, x in zip(self.buffers, inputs, strict=True):
+                    if x.device == "cpu" or x.shape != buffer.shape:
+                        what = f"capture: an input is {checks.brief(x)} on the {x.device}"
+                        raise ValueError(f"{what}, it began with {buffer.shape}; drop a smaller last batch, use a GPU")
+                    buffer.data = x.data
+                if self.calls < WARM_UP:
                     self.result = self.step(*self.buffers)
-                    self.calls += 1
+                else:
+                    self.graph = self.graph or self._record()
+                    self._replay()
+                self.calls += 1
         finally:
             backend.watchers.remove(self._watch)
             outer.wait_event(self.stream.record())
         return self.result
 
-    def _take(self, inputs):
-        """Copy the inputs to where the recorded kernels look for them."""
-        for x in inputs:
-            if not isinstance(x, Tensor) or x.device == "cpu":
-                raise RuntimeError(f"capture: an input is a {type(x).__name__} on the CPU; give Tensors on a GPU")
-        self.buffers = self.buffers or [wrap(x._data.copy()) for x in inputs]
-        kinds, known = ([(x.shape, x.dtype.name) for x in tensors] for tensors in (inputs, self.buffers))
-        if kinds != known:
-            raise ValueError(f"capture: inputs {kinds}, but it began with {known}; drop a last batch that is smaller")
-        for buffer, x in zip(self.buffers, inputs):
-            buffer.data = x.data
-
     def _watch(self, optimizer):
         """Called by an optimizer that has taken a step: note it; refuse numbers that the recording would repeat."""
         for p, group in [(p, found) for found in optimizer.param_groups for p in found["params"]]:
             state = optimizer.state.get(p)
-            if p.device == "cpu":
-                raise RuntimeError("capture: the parameters are on the CPU; move the model with .to('gpu')")
+            checks.refuse(p.device == "cpu", "capture: the model is on the CPU; call its .to('gpu')", RuntimeError)
             if backend.recording and state:
                 now, then = (optimizer.scalars(group, state["step"] + n, dict(state)) for n in (0, 1))
-                if changing := [name for name in now if now[name] != then[name]]:
-                    what = f"{type(optimizer).__name__} computes {', '.join(changing)} anew in every step"
-                    raise RuntimeError(f"with these settings {what}; run this step without capture")
+                changing = ", ".join(name for name in now if now[name] != then[name])
+                what = f"with these settings {type(optimizer).__name__} computes {changing} anew in every step"
+                checks.refuse(changing, f"{what}; run this step without capture", RuntimeError)
         self.optimizers += [optimizer] * (optimizer not in self.optimizers)
 
     def _record(self):
-        """Let the step pass by without computing it; then the recording computes it."""
-        states = [(p, state, dict(state)) for p, state in self._states()]
-        backend.recording = True
+        """The step as a graph. Nothing is computed meanwhile, so the state goes back to where it was."""
+        states, backend.recording = [(p, state, dict(state)) for p, state in self._states()], True
         try:
             self.stream.begin_capture()
             self.result = self.step(*self.buffers)
             if len(self._states()) > len(states):
                 raise RuntimeError("a parameter had its first gradient, and every replay would start its state anew")
-            graph = self.stream.end_capture()
+            self.known = self._settings_and_memory()
+            self.stepped = [(p, state, p._grad) for p, state, old in states if state["step"] != old["step"]]
+            return self.stream.end_capture()
         except Exception as error:
             if self.stream.is_capturing():
                 self.stream.end_capture()
-            for _, state, old in states:
-                state.update(old)
             why = f"capture: this step cannot be recorded: {error}; see help(lucidlite.capture)"
             raise RuntimeError(why) from error
         finally:
             backend.recording = False
-        self.graph, self.known = graph, self._settings_and_memory()
-        self.stepped = [(p, state, p._grad) for p, state, old in states if state["step"] != old["step"]]
-        graph.launch()
+            for _, state, old in states:
+                state.update(old)
 
     def _replay(self):
-        if self._settings_and_memory()[:2] != self.known[:2]:
-            what = "the optimizer's settings, parameters or state are no longer those that were recorded"
-            raise RuntimeError(f"capture: {what}; go on with a new capture(step)")
+        same = self._settings_and_memory()[:2] == self.known[:2]
+        what = "the optimizer's settings, parameters or state are no longer those that were recorded"
+        checks.refuse(not same, f"capture: {what}; go on with a new capture(step)", RuntimeError)
         self.graph.launch()
         for p, state, g in self.stepped:
             state["step"] += 1
@@ -162,5 +125,4 @@ class capture:
         return settings, [*map(id, arrays)], arrays
 
     def _states(self):
-        """(parameter, state) of all parameters that have taken a step."""
         return [(p, state) for o in self.optimizers for p, state in o.state.items() if "step" in state]

@@ -1,28 +1,21 @@
-"""Randomness: one seed for everything random in the package.
+"""One seed for everything random: weights, dropout, shuffling and these functions draw from one stream, on the CPU."""
 
-Initial weights, dropout, shuffling and the functions here draw from one stream of NumPy's PCG64, on the CPU; numbers
-for a GPU are moved there, so that a seed gives the same numbers on every device.
-"""
-
+import functools
 from typing import Any
 
 from . import backend, checks
 from .creation import wrapped
 
-_stream: Any = None  # made when first asked for: importing NumPy's generators takes a tenth of importing NumPy
-
 
 def seed(n):
     """Start the package's stream anew: the same seed, a whole number >= 0, gives the same numbers."""
-    global _stream
-    _stream = backend.stream(checks.whole("seed: n", n, 0))
+    generator().bit_generator.state = backend.stream(checks.whole("seed: n", n, 0)).bit_generator.state
 
 
+@functools.cache
 def generator() -> Any:
     """The NumPy generator behind the package's stream."""
-    global _stream
-    _stream = _stream or backend.stream(None)
-    return _stream
+    return backend.stream(None)
 
 
 def get_state():
@@ -30,12 +23,10 @@ def get_state():
     return generator().bit_generator.state
 
 
+@checks.composed
 def set_state(state):
-    """Go on from where `get_state` was called."""
-    try:
-        generator().bit_generator.state = state
-    except (TypeError, KeyError, ValueError, OverflowError) as error:
-        raise ValueError(f"set_state: this is no state of lucidlite.random.get_state(): {error}") from None
+    """Go on from where `get_state` was called, whose result the state must be."""
+    generator().bit_generator.state = state
 
 
 def _tensor(array, dtype, requires_grad, device, kinds="fiub"):
@@ -46,20 +37,19 @@ def _tensor(array, dtype, requires_grad, device, kinds="fiub"):
 
 def rand(*shape, dtype="float32", requires_grad=False, device="cpu"):
     """Uniform numbers in [0, 1)."""
-    return _tensor(generator().random(backend.shape(shape)), dtype, requires_grad, device, "f")
+    return _tensor(generator().random(backend.whole_numbers(shape)), dtype, requires_grad, device, "f")
 
 
 def randn(*shape, dtype="float32", requires_grad=False, device="cpu"):
     """Normal numbers of mean 0 and variance 1."""
-    return _tensor(generator().standard_normal(backend.shape(shape)), dtype, requires_grad, device, "f")
+    return _tensor(generator().standard_normal(backend.whole_numbers(shape)), dtype, requires_grad, device, "f")
 
 
 def randint(low, high=None, size=1, *, dtype="int64", device="cpu"):
     """Whole numbers from low (included) to high (excluded); from 0 to `low` where only that is given."""
     low, high = (0, low) if high is None else (low, high)
-    if not (hasattr(low, "__index__") and hasattr(high, "__index__") and low < high):
-        raise ValueError(f"randint: low={low!r} and high={high!r} must be whole numbers, low below high")
-    return _tensor(generator().integers(low, high, backend.shape((size,))), dtype, False, device)
+    checks.whole("randint: high", high, checks.whole("randint: low", low, -(2**63)) + 1)
+    return _tensor(generator().integers(low, high, backend.whole_numbers((size,))), dtype, False, device)
 
 
 def randperm(n, *, dtype="int64", device="cpu"):

@@ -1,71 +1,70 @@
 """Save and load: checkpoints in the safetensors format, which holds arrays and text and nothing that could be executed.
 
-The arrays stand there under names such as "state.0.square_avg", for any reader of safetensors. The rest (an int key, a
-tuple, an exact float) is a JSON text in the metadata, with a SHA-256 of the whole file, its own digits taken as zeros.
-"""
+Any reader of safetensors finds the arrays, under names such as "state.0.square_avg". The rest (an int key, a tuple) is
+a JSON text in the metadata, with a SHA-256 of the whole file, its own digits taken as zeros."""
 
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import safetensors.numpy
 
-from . import backend
+from . import backend, checks
 from .tensor import Parameter, Tensor
 
-FORMAT = "lucidlite 1"
-KEY = "lucidlite"  # one entry of metadata: safetensors writes several in random order, and equal files are good to have
-MARK = b'\\"sha256\\":\\"'  # stands before the checksum; in a user's text each of its quotes would be escaped once more
-ZEROS = b"0" * 64
+FORMAT, KEY, ZEROS = "lucidlite 1", "lucidlite", b"0" * 64
 DEPTH, HEADER = 100, 100_000_000  # levels of dicts and lists, bytes beside the arrays: more could not be read again
 CODES = {name.upper().replace("UINT", "U").replace("INT", "I").replace("FLOAT", "F"): name for name in backend.DTYPES}
 
 
-def save(obj: Any, path: Any) -> Any:
+def save(obj, path):
     """Write an object to a file for `load`, and return its path; until the new file is complete, the old one stays.
 
-    Kept are Tensors with `requires_grad` (a Parameter stays one, a computed tensor becomes a constant), arrays and
-    NumPy numbers with dtype and shape, None, bool, int, float, str, and lists, tuples and dicts of these with str and
-    int keys, at most 100 levels deep; a TypeError says where something else was found. Whatever has a `state_dict`, as
-    a Module or an Optimizer, is saved as that. ".safetensors" is added to a path without a suffix.
-
-    """
+    Kept are Tensors with `requires_grad` (of computed ones the numbers), arrays and NumPy numbers with dtype and shape,
+    None, bool, int, float, str, and lists, tuples and dicts of these with str and int keys, at most 100 levels deep.
+    Whatever has a `state_dict` is saved as that. ".safetensors" is added to a path without a suffix."""
     path, arrays = _with_suffix(path), {}
     content = {"format": FORMAT, "sha256": ZEROS.decode(), "structure": _pack(obj, (), arrays)}
     blob = safetensors.numpy.save(arrays, {KEY: json.dumps(content, ensure_ascii=False, separators=(",", ":"))})
     if (size := int.from_bytes(blob[:8], "little")) > HEADER:
         raise ValueError(f"cannot save to {path}: {size:,} bytes beside the arrays; keep long lists as arrays")
+    target = path.resolve()  # a link stays a link
+    temporary = target.with_name(f".lucidlite-{os.urandom(8).hex()}.tmp")
     try:
-        _replace(path.resolve(), _pieces(blob))  # a link stays a link
+        try:
+            with open(temporary, "xb") as file:
+                file.write(blob.replace(ZEROS, hashlib.sha256(blob).hexdigest().encode(), 1))  # metadata stand first
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:  # which may name the temporary file
         raise type(error)(error.errno, f"cannot save: {error.strerror or error}", str(path)) from None
     return path
 
 
-def load(path: Any) -> Any:
+def load(path):
     """What `save` wrote, on the CPU; from another program's file a dict of arrays, where bfloat16 becomes float32.
 
-    ".safetensors" may be left out. A ValueError names a file that is damaged or none of safetensors, an OSError one
-    that cannot be read.
-    """
+    ".safetensors" may be left out. A ValueError names a file that is damaged, an OSError one that cannot be read."""
     named = _with_suffix(path)
-    path = named if named.exists() else path
-    blob = Path(path).read_bytes()
+    blob = (named if named.exists() else Path(path)).read_bytes()
     try:
         found = dict(safetensors.deserialize(blob))
         header = json.loads(blob[8 : 8 + int.from_bytes(blob[:8], "little")])
         metadata = header.pop("__metadata__", {})
         own = [text for key, text in metadata.items() if key == KEY or text.startswith('{"format":"lucidlite')]
-        before, checksum, _ = _pieces(blob)
-        if own and not blob.startswith(checksum, len(before)):
-            raise ValueError("its checksum does not fit its content, it was damaged; take another copy of the file")
         arrays = {name: _array(name, **found.pop(name)) for name in header}
-        content = json.loads(own[0]) if own else {}
-        if own and content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}, this version of lucidlite reads {FORMAT!r}")
-        return _unpack(content["structure"], arrays) if own else arrays
+        if not own:
+            return arrays
+        content = json.loads(own[0])
+        checksum = str(content.get("sha256")).encode()
+        if hashlib.sha256(blob.replace(checksum, ZEROS, 1)).hexdigest().encode() != checksum:
+            raise ValueError("its checksum does not fit its content, it was damaged; take another copy of the file")
+        checks.refuse(content["format"] != FORMAT, f"its format is {content['format']!r}; lucidlite reads {FORMAT!r}")
+        return _unpack(content["structure"], arrays)
     except (safetensors.SafetensorError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"cannot load {path}: {error}") from None
 
@@ -83,8 +82,7 @@ def _pack(x, keys, arrays):
     x = backend.move(x, "cpu")
     if type(x) is backend.ndarray or isinstance(x, backend.numpy.generic):  # a masked array would lose its mask
         return {"array" if type(x) is backend.ndarray else "scalar": _name(x, keys, arrays)}
-    if len(keys) >= DEPTH:
-        raise ValueError(f"{_place(keys[:3])}... is nested more than {DEPTH} deep, or contains itself; make it flatter")
+    checks.refuse(len(keys) >= DEPTH, f"{_place(keys[:3])}... goes more than {DEPTH} deep, or contains itself")
     x = x.state_dict() if hasattr(x, "state_dict") else x
     if isinstance(x, dict):
         if odd := [key for key in x if type(key) not in (str, int)]:
@@ -116,16 +114,12 @@ def _unpack(x, arrays):
     if not isinstance(x, dict):
         return [_unpack(item, arrays) for item in x] if isinstance(x, list) else x
     match x:
-        case {"tuple": items}:
-            return tuple(_unpack(item, arrays) for item in items)
-        case {"dict": pairs}:
-            return {_unpack(key, arrays): _unpack(value, arrays) for key, value in pairs}
+        case {"tuple": items} | {"dict": items}:
+            return (tuple if "tuple" in x else dict)(_unpack(items, arrays))
         case {"int": digits}:
             return int(digits, 16)
-        case {"array": name}:
-            return arrays[name]
-        case {"scalar": name}:
-            return arrays[name][()]
+        case {"array": name} | {"scalar": name}:
+            return arrays[name] if "array" in x else arrays[name][()]
         case {"tensor": name, "requires_grad": wanted} | {"parameter": name, "requires_grad": wanted}:
             made = (Parameter if "parameter" in x else Tensor)(arrays[name])
             made.requires_grad = wanted
@@ -133,38 +127,14 @@ def _unpack(x, arrays):
     raise ValueError(f"its structure holds {x!r}, which this version of lucidlite does not know")
 
 
-def _pieces(blob):
-    """What stands in a file before the checksum, the checksum that it should have, and what stands behind it."""
-    start, view = blob.find(MARK) + len(MARK), memoryview(blob)
-    digest = hashlib.sha256(view[:start])
-    digest.update(ZEROS)
-    digest.update(view[start + len(ZEROS) :])
-    return view[:start], digest.hexdigest().encode(), view[start + len(ZEROS) :]
-
-
 def _array(name, dtype, shape, data):
     if dtype == "BF16":  # the upper half of a float32
-        return backend.array(backend.ndarray(shape, "<u2", data).astype("uint32") << 16).view("float32")
+        return backend.array(backend.ndarray(shape, "uint16", data).astype("uint32") << 16).view("float32")
     if dtype not in CODES:
         raise ValueError(f"its array {name!r} is of {dtype}, which NumPy does not have; convert it to float32 first")
-    little = backend.dtype(CODES[dtype]).newbyteorder("<")
-    return backend.ndarray(shape, little, data).astype(CODES[dtype])  # by name: the engine compares dtypes with `is`
+    return backend.ndarray(shape, CODES[dtype], data).copy()
 
 
 def _with_suffix(path):
     path = Path(path)
     return path if path.suffix else path.with_name(path.name + ".safetensors")
-
-
-def _replace(path, pieces):
-    """Write a file under another name, to the disk, and give it the right name then: it is never there in part."""
-    temporary = path.with_name(f".lucidlite-{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -1,38 +1,30 @@
 """Tensor: an array that remembers how it was made. Its arithmetic is in `ops`, its memory in `autograd`."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from . import autograd, backend, checks, errors, ops
-from .autograd import version_of, wrap
-from .grad_mode import grad_enabled
+from . import autograd, backend, checks, ops
+from .autograd import grad_enabled, version_of, wrap
+
+Attached: Any = object  # tells type checkers that more is to come: `ops.attach` adds methods and operators
 
 
-class Tensor:
+class Tensor(Attached):
     """An array of numbers that takes part in automatic differentiation.
 
     `data` is numbers, nested lists, or an array, which is copied. Python floats become float32, arrays keep their
-    dtype, and `dtype` names another. With `requires_grad` gradients are collected in `.grad`; it takes a floating
-    dtype. `device` is "cpu", "gpu" or "gpu:1".
-
-    Ops with Python and NumPy numbers never change a tensor's dtype; float64 comes only from float64. The ops of
-    `lucidlite` that take a tensor first are methods too: `x.sum(axis=0)` is `lucidlite.sum(x, axis=0)`.
+    dtype; `dtype` names another, `device` is "cpu", "gpu" or "gpu:1". With `requires_grad`, which takes a floating
+    dtype, gradients are collected in `.grad`. Ops with Python and NumPy numbers never change a tensor's dtype. The ops
+    of `lucidlite` that take a tensor first are methods too: `x.sum(axis=0)` is `lucidlite.sum(x, axis=0)`.
 
     >>> w = lucidlite.tensor([1.0, 2.0, 3.0], requires_grad=True)
     >>> loss = (w * w).sum()
     >>> loss.backward()
     >>> w.grad
-    array([2., 4., 6.], dtype=float32)
-    """
+    array([2., 4., 6.], dtype=float32)"""
 
     __slots__ = ("_data", "_node", "_version", "_grad", "__weakref__")
     __array_ufunc__ = None  # `array * tensor` asks the tensor, and so gives a Tensor
     __hash__ = object.__hash__
-
-    if TYPE_CHECKING:  # what ops.attach adds
-        __add__ = __sub__ = __mul__ = __truediv__ = __pow__ = __matmul__ = __getitem__ = cast(Any, None)
-        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __lt__ = __le__ = __gt__ = __ge__ = __and__ = cast(Any, None)
-
-        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(self, data: Any, requires_grad: bool = False, dtype: Any = None, device: str = "cpu"):
         self._data: Any = backend.array(data._data if isinstance(data, Tensor) else data, dtype, device)
@@ -42,18 +34,15 @@ class Tensor:
 
     @property
     def data(self):
-        """The raw array. Assigning copies into it: shape, kind (float, integer, bool) and device must fit.
+        """The raw array. Assigning copies into it, where shape, kind (float, integer, bool) and device fit.
 
-        Write with `t.data = array` or `t[...] = value`: gradients do not notice what is written into the raw array.
-        """
+        Gradients notice `t.data = array` and `t[...] = value`, but not what is written into the raw array itself."""
         return self._data
 
     @data.setter
     def data(self, value):
-        value = backend.raw(value)
-        if value is not self._data:
-            self._write(..., self._fitting(".data", value, self.shape))
-        version_of(self).bump()
+        value = backend.raw(value)  # the array itself after `t.data += x`
+        self._write(..., value if value is self._data else self._fitting(".data", value, self.shape))
 
     @property
     def grad(self):
@@ -67,7 +56,7 @@ class Tensor:
         self._grad = value
 
     def _fitting(self, name, value, shape=None):
-        """`value` in this tensor's dtype, refused where it does not fit; where a shape is given, always a new array."""
+        """A copy of `value` in this tensor's dtype and on its device, refused where it does not fit."""
         if hasattr(value, "dtype"):
             backend.same_device(f"{name} =", ("the tensor", self._data), ("the value", value))
         else:
@@ -76,17 +65,13 @@ class Tensor:
             raise ValueError(f"{name} = shape {value.shape}, but the tensor has {shape}; they must be equal")
         if value.dtype.kind not in {"f": "fiub", "i": "iub", "u": "iub", "b": "b"}[self.dtype.kind]:
             raise TypeError(f"{name} = {value.dtype} values, but the tensor is {self.dtype}; convert with .astype()")
-        if shape is None and value.dtype == self.dtype and type(value) is type(self._data):
-            return value
         return backend.array(value, self.dtype, self.device)
 
     def _write(self, index, value):
-        if not backend.writeable(self._data):
+        if any(n > 1 and not step for n, step in zip(self.shape, self._data.strides)):
             raise ValueError("this tensor was broadcast: one number of it stands for many; write to its .clone()")
-        try:
-            self._data[index] = value
-        except Exception as error:
-            raise errors.explain("t[...] = value", ("t", "index", "value"), (self._data, index, value), error) from None
+        self._data[index] = value
+        version_of(self).bump()
 
     @property
     def requires_grad(self):
@@ -105,11 +90,7 @@ class Tensor:
         elif self._node is None:
             self._node = autograd.leaf(self)
 
-    @property
-    def is_leaf(self):
-        """Whether it was made by the user and not by an op that was recorded."""
-        return self._node is None or self._node.tensor is not None
-
+    is_leaf = property(lambda t: t._node is None or t._node.tensor is not None, doc="Whether no recorded op made it.")
     shape = property(lambda self: self._data.shape, doc="The lengths of the axes.")
     ndim = property(lambda self: self._data.ndim, doc="The number of axes.")
     size = property(lambda self: self._data.size, doc="The number of elements.")
@@ -119,14 +100,13 @@ class Tensor:
     def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
         """Add this tensor's gradient to the `.grad` of every leaf that it depends on.
 
-        `gradient` is what arrives from further on, of this tensor's shape; 1 for a single element unless given.
-        `retain_graph` keeps what was saved, so that the same graph can be walked again.
-        """
+        `gradient` is what arrives from further on, of this tensor's shape; None is 1, for a single element.
+        `retain_graph` keeps what was saved, so that the same graph can be walked again."""
         roots = [autograd.root("backward", self, gradient, False)]
         for node, g in autograd.propagate(roots, retain_graph=retain_graph).items():
             leaf = node.tensor()
             if leaf is not None and leaf._grad is None:
-                leaf._grad = backend.as_result(g)
+                leaf._grad = backend.xp(g).asarray(g)
             elif leaf is not None:
                 leaf._grad += g
 
@@ -136,23 +116,21 @@ class Tensor:
 
     def numpy(self):
         """A read-only NumPy view of the memory; write through `t[...] = value` or `.data`."""
-        if self.device != "cpu":
-            raise TypeError(f"this tensor is on {self.device}; call .cpu() first")
-        return backend.read_only(self._data)
+        checks.refuse(self.device != "cpu", f"this tensor is on {self.device}; call .cpu() first", TypeError)
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
 
     def __array__(self, dtype=None, copy=None):
-        view = self.numpy()
-        return view.astype(dtype or view.dtype) if copy or dtype not in (None, view.dtype) else view
+        return self.numpy().astype(dtype or self.dtype, copy=bool(copy))
 
     def __dlpack__(self, **options):
-        if self.requires_grad:
-            raise BufferError("other libraries know nothing of this tensor's graph; share its .detach()")
+        checks.refuse(self.requires_grad, "other libraries do not know its graph; share its .detach()", BufferError)
         return self._data.__dlpack__(**options)
 
     def item(self):
         """The only element, as a Python number."""
-        if self.size != 1:
-            raise ValueError(f"it takes a tensor of one element, not of {self.shape}; see .any(), .all(), .tolist()")
+        checks.refuse(self.size != 1, f"it must be of one element, not of {self.shape}; see .any(), .all(), .tolist()")
         return self._data.item()
 
     def tolist(self):
@@ -176,9 +154,11 @@ class Tensor:
     def __setitem__(self, index, value):
         if grad_enabled() and (self.requires_grad or getattr(value, "requires_grad", False)):
             raise RuntimeError("a change in place has no gradient: write under no_grad(), or make a new one with where")
-        index = backend.moved(backend.raw(index), self._data)
-        self._write(index, self._fitting("t[...]", backend.raw(value)))
-        version_of(self).bump()
+        new = self._fitting("t[...]", backend.raw(value))
+        try:
+            self._write(backend.index(index, self, "t[...] ="), new)
+        except Exception as error:
+            raise checks.explain("t[...] =", ("t", "index", "value"), (self._data, index, new), error) from None
 
     __dlpack_device__ = lambda self: self._data.__dlpack_device__()
     __len__ = lambda self: len(self._data)
@@ -194,11 +174,9 @@ class Tensor:
 
     def __repr__(self):
         name = type(self).__name__
-        notes = [backend.text(self._data, prefix=f"{name}(")]
-        if self.dtype not in (backend.FLOAT32, "int64", "bool"):
-            notes.append(f"dtype={self.dtype}")
-        if self.device != "cpu":
-            notes.append(f"device={self.device!r}")
+        notes = [backend.numpy.array2string(backend.move(self._data, "cpu"), separator=", ", prefix=f"{name}(")]
+        notes += [f"dtype={self.dtype}"] * (self.dtype not in (backend.FLOAT32, "int64", "bool"))
+        notes += [f"device={self.device!r}"] * (self.device != "cpu")
         if not self.is_leaf:
             notes.append(f"op={self._node.plan.op.name}" if self._node.plan else "freed")
         elif self.requires_grad and not isinstance(self, Parameter):
@@ -206,8 +184,7 @@ class Tensor:
         return f"{name}({', '.join(notes)})"
 
     def __deepcopy__(self, memo):
-        if not self.is_leaf:
-            raise RuntimeError("only leaves can be copied with their gradient; .detach() or .clone() a computed tensor")
+        checks.refuse(not self.is_leaf, "only a leaf can be copied; take .detach() or .clone()", RuntimeError)
         memo[id(self)] = copy = object.__new__(type(self))
         copy._data, copy._node, copy._version, copy._grad = self._data.copy(), None, None, None
         copy.grad, copy.requires_grad = self.grad, self.requires_grad
@@ -215,11 +192,7 @@ class Tensor:
 
 
 class Parameter(Tensor):
-    """A tensor that a Module trains: it requires gradients, and `Module.parameters()` finds it.
-
-    >>> lucidlite.Parameter([1.0, 2.0])
-    Parameter([1., 2.])
-    """
+    """A tensor that a Module trains: it requires gradients, and `Module.parameters()` finds it."""
 
     __slots__ = ()
 

@@ -259,7 +259,7 @@ def test_2000_training_steps_without_the_collector_leave_memory_flat():
         grown = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
     assert last < first / 2
-    assert grown < 20_000  # bytes; one leaked node of 200 bytes per step would be 360,000
+    assert grown < 40_000  # bytes; a leaked node of 200 bytes a step would be 360,000, the stand-in's log takes 25,000
 
 
 def pair(a, b):
@@ -1307,3 +1307,12 @@ def test_a_failed_backward_leaves_every_grad_as_it_was():
     with pytest.raises(ValueError):
         y.backward()
     assert x.grad is None and w.grad is None
+
+
+def test_a_rule_that_is_given_again_is_the_one_that_runs():
+    """The rules of the first call used to stay: a student who mended a rule in a notebook got the old gradient."""
+    double, x = lucidlite.op(lambda a: 2 * a), make(3.0, True)
+    lucidlite.defgrad(double, a=lambda g: g * 5)
+    assert lucidlite.grad(double(x), x).item() == 5
+    lucidlite.defgrad(double, a=lambda g: g * 2)
+    assert lucidlite.grad(double(x), x).item() == 2

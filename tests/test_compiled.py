@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support import DEVICE
 
-from lucidlite import Parameter, backend, optim
+from lucidlite import Parameter, backend, kernels, optim
 from lucidlite.optim import SGD, RMSprop
 
 HAS_NUMBA = importlib.util.find_spec("numba") is not None
@@ -41,7 +41,7 @@ ROWS = [
 def default_ways():
     yield
     optim.use_kernel(None)
-    backend.set_num_threads(1)
+    kernels.set_num_threads(1)
 
 
 def case(cls, flags, size, dtype):
@@ -59,7 +59,7 @@ def run(cls, flags, arrays, scalars, steps=3):
     """The way that was taken, and the arrays after some steps as bytes."""
     copies = [None if a is None else a.copy() for a in arrays]
     for _ in range(steps):
-        way = backend.kernel(cls.rule, flags)(copies, scalars)
+        way = kernels.kernel(cls.rule, flags)(copies, scalars)
     return way, [None if a is None else (a.dtype, a.shape, a.tobytes()) for a in copies]
 
 
@@ -90,7 +90,7 @@ def test_rare_values_give_numpy_bits():
         optim.use_kernel(way)
         with np.errstate(all="ignore"):
             arrays = [a.copy() for a in (p, g, v, m, b)]
-            backend.kernel(RMSprop.rule, flags)(arrays, scalars)
+            kernels.kernel(RMSprop.rule, flags)(arrays, scalars)
         results[way] = arrays
     for a, e in zip(results["numba"], results["numpy"]):
         np.testing.assert_array_equal(a, e)  # nan equals nan: its sign and payload are nobody's business
@@ -104,15 +104,15 @@ def test_threads_give_the_same_bits(way, size):
     arrays, scalars = case(RMSprop, flags, size, "float32")
     optim.use_kernel(way)
     _, expected = run(RMSprop, flags, arrays, scalars)
-    backend.set_num_threads(3)
-    assert backend.get_num_threads() == 3
+    kernels.set_num_threads(3)
+    assert kernels.get_num_threads() == 3
     assert run(RMSprop, flags, arrays, scalars) == (way if size < 1_000_000 else f"{way}, 3 threads", expected)
 
 
 def test_error_in_a_thread_arrives_and_errstate_holds_there():
     arrays, scalars = case(SGD, (False,) * 5, 1_000_000, "float32")
     optim.use_kernel("numpy")
-    backend.set_num_threads(2)
+    kernels.set_num_threads(2)
     arrays[1][-1] = 3e38
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
         run(SGD, (False,) * 5, arrays, scalars | {"lr": 1e3})
@@ -121,12 +121,12 @@ def test_error_in_a_thread_arrives_and_errstate_holds_there():
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2"])
 def test_number_of_threads_is_checked(n):
     with pytest.raises((TypeError, ValueError), match="whole number >= 1"):
-        backend.set_num_threads(n)
-    assert backend.get_num_threads() == 1
+        kernels.set_num_threads(n)
+    assert kernels.get_num_threads() == 1
 
 
 def test_large_parameters_are_compiled_and_small_ones_are_not():
-    for size, way in ((100, "numpy"), (backend.NUMBA_FROM, "numba" if HAS_NUMBA else "numpy")):
+    for size, way in ((100, "numpy"), (kernels.NUMBA_FROM, "numba" if HAS_NUMBA else "numpy")):
         p = Parameter(np.ones(size, "float32"))
         p.grad = np.ones(size, "float32")
         optimizer = SGD([p], lr=0.5)
@@ -163,15 +163,40 @@ def choose(math):
 def test_rule_that_numba_cannot_compile_runs_on_numpy_and_says_why(rule, reason):
     optim.use_kernel("numba")
     p, g = np.ones(5, "float32"), np.ones(5, "float32")
-    way = backend.kernel(rule, ())([p, g], {"lr": 0.5})
+    way = kernels.kernel(rule, ())([p, g], {"lr": 0.5})
     assert way.startswith("numpy (numba: ") and reason in way
     np.testing.assert_array_equal(p, [0.5] * 5 if rule is shrink else [0.75] * 5)
+
+
+def five(math):
+    def rule(p, g, a, b, c, d, e, lr):
+        return p - lr * g, a + g, b + g, c + g, d + g, e + g
+
+    return rule
+
+
+def surplus(math):
+    def rule(p, g, lr):
+        return p - lr * g, g
+
+    return rule
+
+
+@needs_numba
+def test_five_buffers_or_a_surplus_result_are_not_cut_off():
+    """The compiled loop has four slots: a fifth buffer never changed, and a result too many passed."""
+    optim.use_kernel("numba")
+    arrays = [np.ones(5, "float32") for _ in range(7)]
+    assert "more than 4 buffers" in kernels.kernel(five, ())(arrays, {"lr": 0.5})
+    assert [a[0] for a in arrays] == [0.5, 1, 2, 2, 2, 2, 2]
+    with pytest.raises(ValueError, match=r"rule returned .* it must return"):
+        kernels.kernel(surplus, ())(arrays[:2], {"lr": 0.5})
 
 
 @needs_numba
 def test_float16_and_arrays_with_gaps_run_on_numpy():
     optim.use_kernel("numba")
-    run_rule = backend.kernel(choose, ())
+    run_rule = kernels.kernel(choose, ())
     p = np.ones(5, "float16")
     assert run_rule([p, p.copy()], {"lr": 0.5}) == "numpy (numba: its arrays are of float16)"
     p = np.ones((4, 4), "float32")
@@ -187,7 +212,7 @@ def test_min_max_and_where_are_numpys(dtype):
     for way in ("numpy", "numba"):
         optim.use_kernel(way)
         p, g = (a.ravel().copy() for a in np.meshgrid(values, values))
-        assert backend.kernel(choose, ())([p, g], {"lr": 0.1}) == way
+        assert kernels.kernel(choose, ())([p, g], {"lr": 0.1}) == way
         results.append(p)
     np.testing.assert_array_equal(*results)
 
@@ -207,10 +232,10 @@ def rule(math, flag):
 """
 STEP = """
 import numpy, rules
-from lucidlite import backend, compiled, optim
+from lucidlite import compiled, kernels, optim
 optim.use_kernel("numba")
 p = numpy.ones(3, "float32")
-print(backend.kernel(rules.rule, (True,))([p, p.copy()], {"lr": 0.5}), p[0])
+print(kernels.kernel(rules.rule, (True,))([p, p.copy()], {"lr": 0.5}), p[0])
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 from support import STANDIN
 from test_tracer import settings_of
 
-from lucidlite import backend, gpu, optim
+from lucidlite import backend, kernels, optim
 from lucidlite.autograd import parameters
 
 if STANDIN:
@@ -29,23 +29,23 @@ def array(dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cls", [optim.RMSprop, optim.SGD])
 def test_cupys_tracer_takes_every_rule_in_one_dtype(cls, dtype, monkeypatch):
-    kernels = []
+    functions = []
     monkeypatch.setattr(backend, "cupy", cupy)
-    monkeypatch.setattr(cupy, "fuse", lambda kernel_name: kernels.append)
+    monkeypatch.setattr(cupy, "fuse", lambda kernel_name: functions.append)
     for optimizer in settings_of(cls):
         group = optimizer.param_groups[0]
         flags, buffers = optimizer.flags(group), optimizer.buffers(group)
         scalars = optimizer._scalars(group, {}, optimizer._fixed(group, flags, buffers))
         present = (True, True, *[start is not None for start in buffers.values()])
         names = parameters(cls.rule(np, *flags))[len(present) :]
-        gpu.fused(cls.rule, flags, present, len(names))
+        kernels.fused(cls.rule, flags, present, len(names))
         values = [np.dtype(dtype).type(scalars[name]) for name in names]
         fusing.history, fusing.is_old_fusing = fusion._FusionHistory(), True
         try:
             arguments = [array(dtype) for there in present if there] + values
-            fusing.history.get_fusion(kernels[-1], tuple(arguments), "rule")
+            fusing.history.get_fusion(functions[-1], tuple(arguments), "rule")
             found = {np.dtype(kind) for op in fusing.history.op_list for kind in op.dtypes}
         finally:
             fusing.history, fusing.is_old_fusing = None, False
         assert found == {np.dtype(dtype)}
-    assert len(kernels) >= 6
+    assert len(functions) >= 6

@@ -47,15 +47,6 @@ def numbers(batches):
 # ---- Datasets --------------------------------------------------------------------------------------------------------
 
 
-def test_a_dataset_without_its_two_methods_cannot_be_made():
-    class Half(Dataset):
-        def __len__(self):
-            return 1
-
-    with pytest.raises(TypeError, match="__getitem__"):
-        Half()
-
-
 def test_a_dataset_is_iterable_again_and_again_and_prints_its_length():
     dataset = Squares(3)
     assert list(dataset) == list(dataset) == [(0, 0), (1, 1), (2, 4)]

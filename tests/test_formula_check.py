@@ -17,7 +17,7 @@ from test_formula_read import made
 import lucidlite
 from lucidlite import optim
 from lucidlite.formulas import FormulaError, check, explain
-from lucidlite.formulas.watch import difference
+from lucidlite.formulas.check import difference
 
 
 def message(obj, *args, **options):
@@ -119,7 +119,7 @@ class Momentum({base}):
 @pytest.mark.parametrize("style", STYLES)
 def test_an_update_in_plain_numpy_is_checked_however_it_is_written(style, base):
     text = MOMENTUM.format(base=base, body=STYLES[style])
-    assert [row.count for row in check(made(text, "Momentum", lucidlite=lucidlite, **NAMES)).rows] == [12, 12]
+    assert [row.count for row in check(made(text, "Momentum", lucidlite=lucidlite, **NAMES)).rows] == [6, 6]
     wrong = text.replace("0.1 * g", "0.2 * g")
     assert "does not compute (1)  0.9 * m + 0.1 * g" in message(made(wrong, "Momentum", lucidlite=lucidlite, **NAMES))
     wrong = text.replace("- 0.1", "+ 0.1").replace("self.lr * m", "self.lr * g")
@@ -582,29 +582,92 @@ def test_a_sum_runs_along_the_argument_axis_and_no_variable_of_that_name():
     assert check(made(text, "f"), np.ones(3)).rows
 
 
-def test_a_rule_that_forgets_a_state_is_told():
-    """`zip` used to cut off, so that v stayed as it was, and check said that every line was right."""
+MEANS = '''
+class Means(Optimizer):
+    r"""A mean of the gradients, and one of their squares.
 
-    class Forgets(optim.Optimizer):
-        r"""Two means.
+        (1)  m_t = β m_{t-1} + (1 - β) g
+        (2)  v_t = β v_{t-1} + (1 - β) g^2
+        (3)  θ_t = θ_{t-1} - γ m_t
 
-            (1)  m_t = β m_{t-1} + (1 - β) g
+    where θ is `p`, β is `beta` and γ is `lr`.
+    """
 
-        where β is `beta`.
-        """
+    state_names = ("exp_avg", "exp_avg_sq")
 
-        state_names = ("exp_avg", "exp_avg_sq")
+    def __init__(self, params, lr=0.1, beta=0.9):
+        super().__init__(params, locals())
 
-        def __init__(self, params, lr=0.1, beta=0.9):
-            super().__init__(params, locals())
+    @staticmethod
+    def rule(math):
+        def means(p, g, m, v, lr, beta, rest_beta):
+            m = beta * m + rest_beta * g  # (1)
+            v = beta * v + rest_beta * (g * g)  # (2)
+            p = p - lr * m  # (3)
+            return p, m, v
 
-        @staticmethod
-        def rule(math):
-            def forgets(p, g, m, v, lr, beta, rest_beta):
-                m = beta * m + rest_beta * g  # (1)
-                return p - lr * m, m
+        return means
+'''
+ORDER = "; a rule must return p, m, v, in the order in which it got them"
+WRONG_RETURNS = {
+    "p, m, g": "does not return as v what (2) has computed",
+    "p, v, m": "does not return as m what (1) has computed",
+    "g, m, v": "does not return as p what (3) has computed",
+    "p - 0.1, m, v": "does not return as p what (3) has computed",
+    "None, m, v": "does not return as p what (3) has computed",
+    "p, m, math.sqrt(v) * v**0.5 * 1.1": "does not return as v what (2) has computed",
+    "p, m[:1], v": "does not return as m what (1) has computed",
+}
 
-            return forgets
 
-    with pytest.raises(ValueError, match="zip"):
-        check(Forgets)
+@pytest.mark.parametrize("wrong", WRONG_RETURNS)
+def test_a_rule_that_returns_something_else_than_its_lines_computed_is_told(wrong):
+    """`check` goes on from a random state, and so it said of `return p, m, g` that every line was right."""
+    text = MEANS.replace("return p, m, v", f"return {wrong}")
+    line = line_of(text, "            return ")
+    assert message(made(text, "Means", **NAMES)) == f"Means line {line} {WRONG_RETURNS[wrong]}{ORDER}"
+
+
+def test_what_a_rule_returns_is_what_its_last_line_left():
+    clobbered = MEANS.replace("return p, m, v", "v = v + 1\n            return p, m, v")
+    assert "does not return as v what (2) has computed" in message(made(clobbered, "Means", **NAMES))
+    twice = MEANS.replace("θ_t = θ_{t-1} - γ m_t", "θ_t = θ̄_t - γ m_t\n        (4)  θ̄_t = θ_{t-1} (1 - β)")
+    twice = twice.replace("θ is `p`", "θ is `p`, θ̄ is `p`").replace(
+        "p = p - lr", "p = p * (1 - beta)  # (4)\n            p = p - lr"
+    )
+    assert len(check(made(twice, "Means", **NAMES)).rows) == 4
+    assert check(made(MEANS.replace("return p, m, v", "return [p + 0, m, v]"), "Means", **NAMES)).rows
+
+
+COUNTS = {"p, m": "[SHAPE, SHAPE]", "p, m, v, g": "[SHAPE, SHAPE, SHAPE, SHAPE]", "p": "SHAPE", "None": "None"}
+
+
+@pytest.mark.parametrize("wrong", COUNTS)
+@pytest.mark.parametrize("size", [2, 5_000])
+def test_a_rule_that_returns_too_few_values_or_too_many_is_told(wrong, size):
+    """That was "zip() argument 2 is shorter than argument 1", in `check` and in a step."""
+    cls = made(MEANS.replace("return p, m, v", f"return {wrong}"), "Means", **NAMES)
+    w = lucidlite.Parameter(np.ones(size), dtype="float64")
+    w.grad = np.ones(size)
+    for n, run in ((16, lambda: check(cls)), (size, cls([w]).step)):
+        with pytest.raises(ValueError) as caught:
+            run()
+        found = COUNTS[wrong].replace("SHAPE", f"({n},) float64")
+        wanted = "it must return (p, m, v), the new values in the order in which it got them"
+        assert str(caught.value) == f"means returned {found}; {wanted}"
+    assert (w.data == 1).all()
+
+
+def test_a_rule_without_state_returns_a_tuple_too():
+    """`return p` in place of `return (p,)` was "zip() argument 2 is longer than argument 1"; one element passed."""
+    text = MEANS.replace(', "exp_avg_sq"', "").replace('("exp_avg")', "()").replace("g, m, v, lr", "g, lr")
+    text = text.replace("β m_{t-1} + (1 - β) g\n", "2 g\n").replace("beta * m + rest_beta * g ", "2 * g ")
+    text = text.replace("        (2)  v_t = β v_{t-1} + (1 - β) g^2\n", "").replace(", β is `beta`", "")
+    text = text.replace("            v = beta * v + rest_beta * (g * g)  # (2)\n", "")
+    assert check(made(text.replace("return p, m, v", "return (p,)"), "Means", **NAMES)).rows
+    cls = made(text.replace("return p, m, v", "return p"), "Means", **NAMES)
+    w = lucidlite.Parameter([1.0])
+    (w * w).sum().backward()
+    for run in (lambda: check(cls), lambda: explain(cls([w]), w), cls([w]).step):
+        with pytest.raises(ValueError, match=r"^means returned \(1?6?,?\) float..; it must return \(p,\), the new"):
+            run()

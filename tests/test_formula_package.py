@@ -7,6 +7,7 @@ import pkgutil
 import re
 
 import pytest
+import test_nn_layers
 
 import lucidlite
 from lucidlite import nn, optim
@@ -30,14 +31,14 @@ def with_gradients():
     return p
 
 
-def runs_of(name):
-    """What to run so that every tagged line of an object is reached, in every branch."""
+def runs_of():
+    """By name, what to run so that every tagged line of an object is reached, in every branch."""
     x, y, p = made()
     weight = lucidlite.randn(5, 4, dtype="float64")
     labels = lucidlite.tensor([1, 0, 3])
     tensor = lambda: lucidlite.randn(6, 4, dtype="float64")
     cube = lambda a: a**3
-    return {
+    own = {
         "_compare": [lambda: lucidlite.gradcheck(cube, x, order=2)],
         "ReLU": [lambda: nn.ReLU()(x)],
         "Sigmoid": [lambda: nn.Sigmoid()(x)],
@@ -52,7 +53,7 @@ def runs_of(name):
         "softmax": [lambda: F.softmax(x, axis=1), lambda: F.softmax(x, axis=0)],
         "log_softmax": [lambda: F.log_softmax(x, axis=1)],
         "linear": [lambda: F.linear(x, weight, lucidlite.ones(5, dtype="float64"))],
-        "Linear": [lambda: nn.Linear(4, 2)],
+        "drawn": [lambda: nn.Linear(4, 2), lambda: nn.Conv2d(4, 6, (3, 2), groups=2), lambda: nn.LSTM(3, 2)],
         "dropout": [lambda: F.dropout(x, 0.4)],
         "uniform": [lambda: init.uniform(tensor(), -1.0, 2.0)],
         "normal": [lambda: init.normal(tensor(), 1.0, 2.0)],
@@ -72,7 +73,9 @@ def runs_of(name):
         "clip_grad_norm": [lambda: utils.clip_grad_norm([with_gradients()], 1.5)],
         "clip_grad_value": [lambda: utils.clip_grad_value([with_gradients()], 7.0)],
         "get_total_norm": [lambda q=q: utils.grad_norm([with_gradients()], q) for q in (1, 2, 3, math.inf)],
-    }[name]
+        "bilinear": [lambda: F.bilinear(x, y, lucidlite.randn(2, 4, 4, dtype="float64"))],
+    }
+    return own | test_nn_layers.runs_by_name()
 
 
 CYCLE = {"base_lr": 0.013, "max_lr": 0.37, "step_size_up": 3, "step_size_down": 4, "gamma": 0.93}
@@ -138,7 +141,11 @@ WANTED = {  # public objects that must keep their formulas
     "log_softmax", "ReLU", "Sigmoid", "Tanh", "Linear", "uniform", "normal", "xavier_uniform", "xavier_normal",
     "kaiming_uniform", "kaiming_normal", "clip_grad_norm", "clip_grad_value", "gradcheck",
 }  # fmt: skip
-ELSEWHERE = {"cross_entropy": "_nll", "gradcheck": "_compare"}  # whose formulas stand where the line is
+ELSEWHERE = {
+    "cross_entropy": "_nll",
+    "gradcheck": "_compare",
+    "Linear": "drawn",
+}  # whose formulas stand where the line is
 
 
 def test_formulas_are_where_they_should_be():
@@ -154,7 +161,7 @@ def test_every_formula_is_what_its_line_computes(name):
     elif inspect.isclass(x) and issubclass(x, lr_scheduler.Scheduler):
         report = check(x, runs=runs_of_schedule(x))
     else:
-        report = check(getattr(x, "__wrapped__", x), runs=runs_of(name))
+        report = check(getattr(x, "__wrapped__", x), runs=runs_of()[name])
     assert report and all(row.count for row in report.rows)
 
 

@@ -174,7 +174,7 @@ def test_parameters_become_a_vector_and_a_vector_parameters():
     np.testing.assert_allclose(host(model[1].bias.grad), 2 * host(model[1].bias))
     utils.vector_to_parameters(vector * 0 + 3, model.parameters())
     assert all((host(p) == 3).all() for p in model.parameters())
-    with pytest.raises(ValueError, match="length 12"):
+    with pytest.raises(ValueError, match="do not add up to 12"):
         utils.vector_to_parameters(make(np.zeros(12)), model.parameters())
     assert all((host(p) == 3).all() for p in model.parameters())
 
@@ -185,26 +185,26 @@ vector, matrix = make([1.0, 2.0]), make([[1.0, 2.0]])
 REFUSALS = {
     "no tensor": (
         lambda: init.constant(np.zeros(3), 0),
-        TypeError, r"constant: tensor \(3,\) float64, .*it is no Tensor; make one",
+        TypeError, r"take nn.Parameter\(...\), not a ndarray",
     ),
     "integers": (
         lambda: init.normal(make([1, 2])),
-        TypeError, r"normal: tensor \(2,\) int64: .*float64 values, but the tensor is int64",
+        TypeError, "float64 values, but the tensor is int64",
     ),
-    "one axis": (lambda: init.xavier_normal(vector), ValueError, r"xavier_normal: tensor \(2,\) .*has no fan_in"),
+    "one axis": (lambda: init.xavier_normal(vector), ValueError, r"shape \(2,\) has no fan_in"),
     "empty": (
         lambda: init.kaiming_normal(make(np.zeros((0, 3)))),
-        ValueError, r"kaiming_normal: tensor \(0, 3\) .*has no fan_in",
+        ValueError, r"shape \(0, 3\) has no fan_in",
     ),
     "mode": (
         lambda: init.kaiming_uniform(matrix, "fan"),
-        ValueError, "kaiming_uniform: .*mode is 'fan'; .*'fan_in', 'fan_out'",
+        ValueError, "mode is 'fan'; .*'fan_in', 'fan_out'",
     ),
     "bounds": (lambda: init.uniform(vector, 2, 1), ValueError, r"uniform: .*b is 1; it must be a number in \[2, inf\)"),
     "infinite": (lambda: init.uniform(vector, 0, math.inf), ValueError, "uniform: .*b is inf"),
     "std": (lambda: init.normal(vector, 0, -1), ValueError, "normal: .*std is -1"),
     "mean": (lambda: init.normal(vector, "0"), TypeError, "normal: .*mean is '0'; it must be a number"),
-    "constant": (lambda: init.constant(vector, [1]), TypeError, r"constant: .*val is \[1\]"),
+    "constant": (lambda: init.constant(vector, [1]), TypeError, r"constant: val is \[1\]"),
     "max_norm": (lambda: utils.clip_grad_norm([vector], -1), ValueError, "clip_grad_norm: max_norm is -1"),
     "max_norm, nan": (lambda: utils.clip_grad_norm([vector], math.nan), ValueError, "max_norm is nan"),
     "norm_type": (

@@ -385,8 +385,8 @@ REFUSED = [
         }.items()
     ),
     ("diagonal", ZERO_D, lambda op: op(make(1.0)), IndexError, r"diagonal: a \(\).*: axis 0"),
-    ("tril", ZERO_D, lambda op: op(make(1.0)), (ValueError, IndexError), r"tril: .*\(\).*axis 1 is out"),
-    ("triu", ZERO_D, lambda op: op(make(1.0)), (ValueError, IndexError), r"triu: .*\(\).*axis 1 is out"),
+    ("tril", ZERO_D, lambda op: op(make(1.0)), (ValueError, IndexError), r"tril: .*\(\).*count axes"),
+    ("triu", ZERO_D, lambda op: op(make(1.0)), (ValueError, IndexError), r"triu: .*\(\).*count axes"),
     ("matmul", ZERO_D, lambda op: op(make(1.0), make([1.0])), ValueError, r"matmul: .*\(\).*at least one axis"),
     ("dot", ZERO_D, lambda op: op(make(1.0), make([1.0])), ValueError, r"dot: .*\(\)"),
     ("outer", ZERO_D, lambda op: op(make(1.0), make([1.0])), ValueError, r"outer: .*\(\)"),

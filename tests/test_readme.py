@@ -55,7 +55,7 @@ def test_every_link_and_every_file_that_is_named_exists(page):
     links = re.findall(r"\]\(([^)#\s]+)", text)
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
     named = re.findall(r"`([\w./-]+(?:\.(?:py|md|toml|yml|json)|/))`", text)
-    made = ("out/", "site/", ".venv")  # by make
+    made = ("out/", "site/", ".venv", ".cache/")  # by make
     files = [str(path) for path in (ROOT / "lucidlite").rglob("*.py")]  # some are named without their folder
     exists = lambda name: (ROOT / name).exists() or any(f"/{name}" in file for file in files)
     assert [name for name in named if not name.startswith(made) and not exists(name)] == []

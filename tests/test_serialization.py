@@ -419,7 +419,7 @@ def test_a_file_of_ours_needs_its_checksum(small):
     content = json.loads(text)
     assert list(content) == ["format", "sha256", "structure"] and len(content["sha256"]) == 64
     without = json.dumps({k: v for k, v in content.items() if k != "sha256"}, separators=(",", ":"))
-    for notes in ({"lucidlite": without}, {"other": text}, {"other": without}, {"lucidlite": ""}, {"lucidlite": "{}"}):
+    for notes in ({"lucidlite": without}, {"other": text}, {"other": without}, {"lucidlite": "{}"}):
         assert "checksum" in damaged(small, safetensors.numpy.save(arrays, notes))
     small.write_bytes(safetensors.numpy.save(arrays, {"other": "text"}))
     assert same(load(small), arrays)
@@ -432,7 +432,7 @@ def resealed(path, **changes):
     blob = safetensors.numpy.save(
         safetensors.numpy.load_file(path), {"lucidlite": json.dumps(content, separators=(",", ":"))}
     )
-    return b"".join(serialization._pieces(blob))
+    return blob.replace(b"0" * 64, hashlib.sha256(blob).hexdigest().encode(), 1)
 
 
 def test_another_format_is_refused_by_name(small):
@@ -601,8 +601,8 @@ class Failing:
     def __exit__(self, *exception):
         self.file.close()
 
-    def writelines(self, pieces):
-        self.file.write(pieces[0][:10])
+    def write(self, blob):
+        self.file.write(blob[:10])
         self.failure()
 
 

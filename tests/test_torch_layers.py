@@ -8,7 +8,7 @@ import pytest
 from support import DEVICE, host, make
 
 import lucidlite
-from incubator import nn
+from lucidlite import nn
 
 REFERENCE = Path(__file__).parent / "reference"
 CASES = json.loads((REFERENCE / "torch_layers.json").read_text())["cases"]

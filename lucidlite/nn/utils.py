@@ -3,7 +3,6 @@
 import math
 
 from .. import backend, checks, ops
-from ..backend import raw, xp
 from ..tensor import Tensor
 
 
@@ -13,15 +12,8 @@ def clip_grad_norm(parameters, max_norm: float, norm_type: float = 2, eps: float
         (1)  c = \frac{m}{N + ε}
         (2)  g = c g
 
-    where c is `factor`, m is `max_norm`, N is `norm` and ε is `eps`. Returns the norm before clipping, as a float.
-    `norm_type` is the p of the norm, a number > 0, or `math.inf` for the largest absolute value. A gradient that is nan
-    or infinite is a RuntimeError, or leaves all as they are; by PyTorch's default a nan spreads to every parameter.
-
-    >>> w = nn.Parameter([3.0, 4.0])
-    >>> (w * w / 2).sum().backward()
-    >>> nn.utils.clip_grad_norm([w], max_norm=1.0), w.grad.round(5)
-    (5.0, array([0.6, 0.8], dtype=float32))
-    """
+    where c is `factor`, m is `max_norm`, N is `norm` and ε is `eps`. Returns the norm before clipping; `norm_type` is
+    its p, see `get_total_norm`. A gradient that is nan or infinite is an error, or leaves all as they are."""
     max_norm, gradients = checks.number("clip_grad_norm: max_norm", max_norm), _gradients("clip_grad_norm", parameters)
     norm = get_total_norm(gradients, norm_type)
     if error_if_nonfinite and not math.isfinite(norm):
@@ -34,15 +26,12 @@ def clip_grad_norm(parameters, max_norm: float, norm_type: float = 2, eps: float
 
 
 def clip_grad_value(parameters, clip_value: float):
-    r"""Cut every element of every gradient, in place, off at -clip_value and at clip_value.
+    r"""Cut every element of every gradient off, in place, so that it is between -c and c, where c is `clip_value`.
 
-        (1)  g = \max(-c, \min(g, c))
-
-    where c is `clip_value`.
-    """
+    (1)  g = \max(-c, \min(g, c))"""
     clip_value = checks.number("clip_grad_value: clip_value", clip_value)
     for g in _gradients("clip_grad_value", parameters):
-        xp(g).clip(g, -clip_value, clip_value, out=g)  # (1)
+        backend.xp(g).clip(g, -clip_value, clip_value, out=g)  # (1)
 
 
 def grad_norm(parameters, norm_type: float = 2):
@@ -55,11 +44,10 @@ def get_total_norm(tensors, norm_type: float = 2):
 
         (1)  N = (\sum_i |g_i|^p)^{\frac{1}{p}}
 
-    For p = inf that is the largest |g|. It is computed from |g| divided by its largest element: no power overflows.
-    """
+    For p = inf that is the largest |g|. It is computed from |g| divided by its largest element: no power overflows."""
     p = checks.number("norm_type", norm_type, ends="(]")
-    flat = [raw(t).ravel() for t in ([tensors] if hasattr(tensors, "dtype") else tensors) if t is not None]
-    g = xp(*flat).concatenate(flat) if flat else backend.array([])
+    flat = [backend.raw(t).ravel() for t in ([tensors] if hasattr(tensors, "dtype") else tensors) if t is not None]
+    g = backend.xp(*flat).concatenate(flat) if flat else backend.array([])
     size = abs(g)
     largest = float(size.max()) if g.size else 0.0
     if p == math.inf or not 0 < largest < math.inf:

@@ -1,13 +1,12 @@
 """Ops that work element by element: a forward in one line, and the derivative times `g`.
 
 Two operands broadcast as in NumPy. Where a derivative jumps, its value is chosen here: `abs`, `sign` and the roundings
-take 0, `maximum` and `minimum` share the gradient of a tie equally, `clip` passes it on at its bounds.
-"""
+take 0, `maximum` and `minimum` share the gradient of a tie equally, `clip` passes it on at its bounds."""
 
 import math
 import operator
 
-from .. import backend
+from .. import backend, checks
 from ..autograd import defgrad, op
 from ..backend import ufunc, xp
 
@@ -94,11 +93,9 @@ arccosh = _function("arccosh", "The inverse hyperbolic cosine, for a >= 1", lamb
 arctanh = _function("arctanh", "The inverse hyperbolic tangent, for -1 < a < 1", lambda g, a: g / (1 - a * a))
 tanh = _function("tanh", "The hyperbolic tangent", lambda g, y: g * (1 - y * y))
 # sign(y) is 0 or 1 and keeps the dtype; y > 0 would be cast at every product.
-relu = _function("relu", "max(a, 0); slope 0 at 0", lambda g, y: g * sign(y), lambda a: _maximum(a, backend.zero(a)))
-erf = _function(
-    "erf", "The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to a",
-    lambda g, a: g * (2 / math.sqrt(math.pi) * exp(-a * a)), backend.erf,
-)  # fmt: skip
+relu = _function("relu", "max(a, 0); slope 0 at 0", lambda g, y: g * sign(y), lambda a: _maximum(a, 0))
+_bell = lambda g, a: g * (2 / math.sqrt(math.pi) * exp(-a * a))
+erf = _function("erf", "2 / sqrt(pi) times the integral of exp(-t^2) from 0 to a", _bell, backend.erf)
 
 
 @op
@@ -109,8 +106,7 @@ def sigmoid(a):
 
 
 defgrad(sigmoid, a=lambda g, y: g * (y * (1 - y)))
-_text = "The nearest number with so many decimals; halves go to the even neighbour"
-round = _named("round", _text, lambda a, decimals=0: xp(a).round(a, decimals), a=zeros_like)
+round = _named("round", "a, rounded; halves to even", lambda a, decimals=0: xp(a).round(a, decimals), a=zeros_like)
 
 
 def _larger(g, a, b):
@@ -138,14 +134,14 @@ def clip(a, min=None, max=None):
 @op
 def masked_fill(a, mask, value):
     """a, with the number `value` where the mask (bool, broadcast to a's shape) is true."""
-    if getattr(mask, "dtype", "") != "bool":
-        raise TypeError("the mask must be a bool tensor")
+    checks.refuse(getattr(mask, "dtype", "") != "bool", "the mask must be a bool tensor", TypeError)
     return xp(a).where(mask, a.dtype.type(value), a)
 
 
 defgrad(where, a=lambda g, condition: where(condition, g, 0), b=lambda g, condition: where(condition, 0, g))
 defgrad(clip, a=lambda g, a, y: where(a == y, g, 0))
 defgrad(masked_fill, a=lambda g, mask: where(mask, 0, g))
+
 
 clone = _function("clone", "A copy", lambda g: g, lambda a: a.copy())
 

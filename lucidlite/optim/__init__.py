@@ -1,13 +1,10 @@
 """Optimizers: what turns gradients into steps, in the order of their history."""
 
 from . import lr_scheduler
-from ..backend import get_num_threads, set_num_threads, use_kernel
+from ..kernels import get_num_threads, set_num_threads, use_kernel
 from .optimizer import Optimizer
-from .sgd import SGD
-from .rprop import ASGD, Rprop
-from .ada import Adadelta, Adagrad
+from .classic import ASGD, SGD, Adadelta, Adagrad, Rprop
 from .rmsprop import RMSprop
-from .adam import Adam, AdamW, Adamax, NAdam, RAdam
-from .sgd import Lion
+from .adam import Adam, AdamW, Adamax, Lion, NAdam, RAdam
 
 RMSProp = RMSprop  # netcl's spelling

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from math import sqrt
 
-from .optimizer import Optimizer
+from .optimizer import Optimizer, Positive
 
 
 class Adam(Optimizer):
@@ -22,14 +22,10 @@ class Adam(Optimizer):
         (11)  q_t = 1 - β_2^t
 
     where θ is `p`, θ̄ is `p`, ∇f is `g`, d is `g`, γ is `lr`, λ is `weight_decay`, ε is `eps` > 0 and t is `step`; β_1
-    and β_2 in [0, 1) are the `betas`. The state is `exp_avg` (m), `exp_avg_sq` (v) and `max_exp_avg_sq` (u).
+    and β_2 in [0, 1) are the `betas`. The state is `exp_avg` (m), `exp_avg_sq` (v) and `max_exp_avg_sq` (u). The usual
+    first choice. Source: Kingma and Ba, arXiv:1412.6980; Reddi et al., arXiv:1904.09237, for (4)."""
 
-    RMSprop with a mean (2) of the gradients, and with (10) and (11), which make up for means that start at 0: no other
-    first choice needs less tuning. With `amsgrad` the divisor never shrinks. Source: Kingma and Ba, arXiv:1412.6980,
-    algorithm 1; Reddi et al., arXiv:1904.09237, for (4).
-    """
-
-    def __init__(self, params: Iterable, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
+    def __init__(self, params: Iterable, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: Positive = 1e-8,
                  weight_decay: float = 0.0, amsgrad: bool = False, *, decoupled_weight_decay: bool = False,
                  maximize: bool = False, contiguous_params: bool = False):  # fmt: skip
         super().__init__(params, locals())
@@ -63,11 +59,9 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with `decoupled_weight_decay` and a weight decay of 0.01: formula (9) of Adam in place of (1).
 
-    Adam's L2 penalty goes through the division, so weights with large gradients hardly decay; here all decay alike. It
-    is the usual choice for transformers. Source: Loshchilov and Hutter, arXiv:1711.05101, algorithm 2.
-    """
+    Weights with large gradients decay like all others. Source: Loshchilov and Hutter, arXiv:1711.05101, algorithm 2."""
 
-    def __init__(self, params: Iterable, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
+    def __init__(self, params: Iterable, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: Positive = 1e-8,
                  weight_decay: float = 0.01, amsgrad: bool = False, *, decoupled_weight_decay: bool = True,
                  maximize: bool = False, contiguous_params: bool = False):  # fmt: skip
         Optimizer.__init__(self, params, locals())
@@ -84,15 +78,12 @@ class Adamax(Optimizer):
         (6)  η_t = \frac{γ}{1 - β_1^t}
 
     where θ is `p`, ∇f is `g`, d is `g`, η is `rate`, γ is `lr`, λ is `weight_decay`, ε is `eps` > 0 and t is `step`;
-    β_1 and β_2 in [0, 1) are the `betas`. The state is `exp_avg` (m) and `exp_inf` (u).
-
-    The limit of Adam when squares become ever higher powers. One large gradient holds the steps down for 1 / (1 - β_2)
-    steps, so it suits gradients that are sparse or have outliers. Source: Kingma and Ba, arXiv:1412.6980, algorithm 2.
-    """
+    β_1 and β_2 in [0, 1) are the `betas`. The state is `exp_avg` (m) and `exp_inf` (u). For gradients that are sparse
+    or have outliers. Source: Kingma and Ba, arXiv:1412.6980, algorithm 2."""
 
     state_names = ("exp_avg", "exp_inf")
 
-    def __init__(self, params: Iterable, lr: float = 2e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
+    def __init__(self, params: Iterable, lr: float = 2e-3, betas: tuple = (0.9, 0.999), eps: Positive = 1e-8,
                  weight_decay: float = 0.0, *, maximize: bool = False, contiguous_params: bool = False):  # fmt: skip
         super().__init__(params, locals())
 
@@ -133,15 +124,11 @@ class NAdam(Optimizer):
 
     where θ is `p`, θ̄ is `p`, ∇f is `g`, d is `g`, γ is `lr`, λ is `weight_decay`, ε is `eps` > 0, ψ is
     `momentum_decay`, Π is `mu_product` and t is `step`; β_1 and β_2 in [0, 1) are the `betas`. The state is `exp_avg`
-    (m), `exp_avg_sq` (v) and the number `mu_product`.
-
-    The step (6) weighs the new gradient as if the next mean were known already, with a momentum (9) that grows towards
-    β_1. A little faster than Adam where Adam works. Source: Dozat, ICLR workshop 2016, algorithm 2; PyTorch for (9).
-    """
+    (m), `exp_avg_sq` (v) and the number `mu_product`. Source: Dozat, ICLR workshop 2016, alg. 2; PyTorch for (9)."""
 
     state_names, state_numbers = ("exp_avg", "exp_avg_sq"), ("mu_product",)
 
-    def __init__(self, params: Iterable, lr: float = 2e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
+    def __init__(self, params: Iterable, lr: float = 2e-3, betas: tuple = (0.9, 0.999), eps: Positive = 1e-8,
                  weight_decay: float = 0.0, momentum_decay: float = 4e-3, decoupled_weight_decay: bool = False, *,
                  maximize: bool = False, contiguous_params: bool = False):  # fmt: skip
         super().__init__(params, locals())
@@ -191,15 +178,12 @@ class RAdam(Optimizer):
         (13)  a_t = 0                                            if rho > 5, else 1
 
     where θ is `p`, θ̄ is `p`, ∇f is `g`, d is `g`, η is `rate`, γ is `lr`, λ is `weight_decay`, ε is `eps` > 0 and t is
-    `step`; β_1 and β_2 in [0, 1) are the `betas`. The state is `exp_avg` (m) and `exp_avg_sq` (v).
-
-    In Adam's first steps v is the mean of a few squares: hence the usual warm-up of the rate. Here (12) measures that
-    doubt, and at first the mean alone is followed. Source: Liu et al., arXiv:1908.03265, algorithm 2; 5 is PyTorch's.
-    """
+    `step`; β_1 and β_2 in [0, 1) are the `betas`. The state is `exp_avg` (m) and `exp_avg_sq` (v). It needs no warm-up
+    of the rate. Source: Liu et al., arXiv:1908.03265, algorithm 2; the 5 is PyTorch's."""
 
     state_names = ("exp_avg", "exp_avg_sq")
 
-    def __init__(self, params: Iterable, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: float = 1e-8,
+    def __init__(self, params: Iterable, lr: float = 1e-3, betas: tuple = (0.9, 0.999), eps: Positive = 1e-8,
                  weight_decay: float = 0.0, decoupled_weight_decay: bool = False, *, maximize: bool = False,
                  contiguous_params: bool = False):  # fmt: skip
         super().__init__(params, locals())
@@ -227,3 +211,34 @@ class RAdam(Optimizer):
             return p, m, v
 
         return radam
+
+
+class Lion(Optimizer):
+    r"""Lion: follow the sign of a mean of the gradients.
+
+        (1)  g_t = -∇f_t                                         if maximize, else ∇f_t
+        (2)  c_t = β_1 m_{t-1} + (1 - β_1) g_t
+        (3)  s_t = \operatorname{sign}(c_t) + λ θ_{t-1}
+        (4)  θ_t = θ_{t-1} - γ s_t
+        (5)  m_t = β_2 m_{t-1} + (1 - β_2) g_t
+
+    where θ is `p`, ∇f is `g`, γ is `lr` and λ is `weight_decay`; β_1 and β_2 are `betas`. The state is `exp_avg` (m).
+    Take a third of AdamW's rate or less, and large batches. Source: Chen et al., arXiv:2302.06675, algorithm 2."""
+
+    state_names = ("exp_avg",)
+
+    def __init__(self, params: Iterable, lr: float = 1e-4, betas: tuple = (0.9, 0.99), weight_decay: float = 0.0, *,
+                 maximize: bool = False, contiguous_params: bool = False):  # fmt: skip
+        super().__init__(params, locals())
+
+    @staticmethod
+    def rule(math, maximize, has_weight_decay):
+        def lion(p, g, m, lr, beta1, rest_beta1, beta2, rest_beta2, weight_decay):
+            g = -g if maximize else g  # (1)
+            c = beta1 * m + rest_beta1 * g  # (2)
+            s = math.sign(c) + weight_decay * p if has_weight_decay else math.sign(c)  # (3)
+            p = p - lr * s  # (4)
+            m = beta2 * m + rest_beta2 * g  # (5)
+            return p, m
+
+        return lion

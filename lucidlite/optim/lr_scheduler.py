@@ -1,9 +1,7 @@
 r"""Schedules: rates that change while a model trains, each a pure function of t, the number of `step()` calls so far.
 
-To resume is to restore t; only ReduceLROnPlateau must remember more. A class is its method `schedule`: a function of t,
-of η_0, the group's own rate, and of the constructor's other arguments, which are PyTorch's without `last_epoch` and are
-checked as annotated. Rates, momenta and an `lr_lambda` can be lists, with a value for each parameter group.
-"""
+A class is its method `schedule`: a function of t, of η_0, the group's own rate, and of the constructor's arguments,
+PyTorch's without `last_epoch`. Rates, momenta and `lr_lambda` can be lists, with a value for each parameter group."""
 
 import math
 import warnings
@@ -13,33 +11,19 @@ from functools import partial
 from inspect import Signature, signature
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from ..checks import _require, choice, flag, number, whole
-from .optimizer import Optimizer
+from ..checks import _require, number, whole
+from .optimizer import CHECKS, Optimizer, Positive, Share, at_least_0, below_1, check_of, count
+
+Count = Annotated[int, count]
+Start = Annotated[float, partial(number, high=1, ends="(]")]
+GROUPWISE = ("lr_lambda", "base_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")
 
 
 def _increasing(what, value):
     rising = isinstance(value, (list, tuple)) and value and sorted(value) == list(value)
-    return tuple(COUNT(what, n) for n in _require(True, rising, what, value, "a list of whole numbers that increase"))
-
-
-RATE, COUNT = partial(number, ends="[)"), partial(whole, low=0)
-CHECKS = {int: whole, float: RATE, bool: flag, list: _increasing}
-CHECKS[Callable] = lambda what, value: _require(callable(value), True, what, value, "a function of t")
-Count = Annotated[int, COUNT]
-Share = Annotated[float, partial(number, high=1)]
-Above0 = Annotated[float, partial(number, high=1, ends="(]")]
-Below1 = Annotated[float, partial(number, high=1, ends="[)")]
-Positive = Annotated[float, partial(number, ends="()")]
-GROUPWISE = ("lr_lambda", "base_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")
-
-
-def _check(kind):
-    first, *others = get_args(kind) or [kind]
-    if get_origin(kind) is Literal:
-        return partial(choice, choices=[first, *others])
-    return others[0] if get_origin(kind) is Annotated else CHECKS.get(first, lambda what, value: value)
+    return tuple(count(what, n) for n in _require(True, rising, what, value, "a list of whole numbers that increase"))
 
 
 def _each(what, value, check, n):
@@ -48,12 +32,15 @@ def _each(what, value, check, n):
     return [check(what, v) for v in value]
 
 
+CHECKS |= {list: _increasing, Callable: lambda what, f: _require(callable(f), True, what, f, "a function of t")}
+
+
 class Scheduler:
     """What all schedules share. Making one sets the rates for t = 0; of two on one optimizer the last to step wins."""
 
     schedule: Any  # (t, eta_0, ...): the rate, or a pair of rate and momentum
     base_key = "initial_lr"  # where a group keeps η_0
-    memory: dict = {"t": COUNT}  # what changes, with the checks for loading it
+    memory: dict = {"t": count}  # what changes, with the checks for loading it
 
     def __init_subclass__(cls):
         if "schedule" in vars(cls):
@@ -65,7 +52,7 @@ class Scheduler:
         bound, groups = signature(type(self)).bind(optimizer, *args, **options), optimizer.param_groups
         bound.apply_defaults()
         for name, argument in bound.signature.parameters.items():
-            value, check = bound.arguments[name], _check(argument.annotation)
+            value, check = bound.arguments[name], check_of(argument, lambda what, value: value)
             if name in GROUPWISE and isinstance(value, (list, tuple)):
                 bound.arguments[name] = _each(name, value, check, len(groups))
             elif value is not argument.default:
@@ -103,10 +90,10 @@ class Scheduler:
 
     def _set(self, t, bases):
         """Go to t. All rates are computed and checked before any is set."""
-        made = [self.at(t, base, i) for i, base in enumerate(bases)]
-        rates = [RATE(f"{type(self).__name__}: the rate at t = {t}", rate) for rate, _ in made]
-        self.t, self.last_lr = t, rates
-        for group, base, rate, (_, momentum) in zip(self.optimizer.param_groups, bases, rates, made):
+        rates, momenta = zip(*[self.at(t, base, i) for i, base in enumerate(bases)])
+        self.last_lr = [at_least_0(f"{type(self).__name__}: the rate at t = {t}", rate) for rate in rates]
+        self.t = t
+        for group, base, rate, momentum in zip(self.optimizer.param_groups, bases, self.last_lr, momenta):
             group |= {self.base_key: base, "lr": rate}
             if momentum is not None:
                 group |= {"betas": (momentum, *group["betas"][1:])} if "betas" in group else {"momentum": momentum}
@@ -125,29 +112,23 @@ class Scheduler:
         fits = given.keys() == own.keys() and given["scheduler"] == own["scheduler"]
         _require(True, fits, "the state_dict", state_dict, f"one of {self}, made with the same arguments")
         found = {name: check(name, given[name]) for name, check in self.memory.items()}
-        self._set(found["t"], _each("base_lrs", given["base_lrs"], RATE, len(own["base_lrs"])))
+        self._set(found["t"], _each("base_lrs", given["base_lrs"], at_least_0, len(own["base_lrs"])))
         vars(self).update(found)
 
 
 class LambdaLR(Scheduler):
-    r"""Multiply the group's rate by a function of t.
+    r"""Multiply the group's rate by a function of t, where λ is `lr_lambda(t)`.
 
-        (1)  η_t = η_0 λ
-
-    where λ is `lr_lambda(t)`.
-    """
+    (1)  η_t = η_0 λ"""
 
     def schedule(self, t, eta_0, lr_lambda: Callable):
         return eta_0 * lr_lambda(t)  # (1)
 
 
 class MultiplicativeLR(Scheduler):
-    r"""Multiply the rate by a function of t, again at each step.
+    r"""Multiply the rate by a function of t, again at each step, where λ is `list(map(lr_lambda, range(1, t + 1)))`.
 
-        (1)  η_t = η_0 \prod_i λ_i
-
-    where λ is `list(map(lr_lambda, range(1, t + 1)))`. The products are kept: a step takes one call of `lr_lambda`.
-    """
+    (1)  η_t = η_0 \prod_i λ_i"""
 
     def schedule(self, t, eta_0, lr_lambda: Callable):
         made = vars(self).setdefault("products", {}).setdefault(lr_lambda, [1.0])
@@ -157,84 +138,63 @@ class MultiplicativeLR(Scheduler):
 
 
 class StepLR(Scheduler):
-    r"""Multiply the rate by γ every so many steps.
+    r"""Multiply the rate by γ every so many steps, where s is `step_size`.
 
-        (1)  η_t = η_0 γ^{\operatorname{floor}(\frac{t}{s})}
-
-    where s is `step_size`.
-    """
+    (1)  η_t = η_0 γ^{\operatorname{floor}(\frac{t}{s})}"""
 
     def schedule(self, t, eta_0, step_size: int, gamma: float = 0.1):
         return eta_0 * gamma ** (t // step_size)  # (1)
 
 
 class MultiStepLR(Scheduler):
-    r"""Multiply the rate by γ at each of the milestones, twice where one stands twice; n of them have been reached.
+    r"""Multiply the rate by γ at each milestone that was reached, where n is `bisect_right(milestones, t)`.
 
-        (1)  η_t = η_0 γ^n
-
-    where n is `bisect_right(milestones, t)`.
-    """
+    (1)  η_t = η_0 γ^n"""
 
     def schedule(self, t, eta_0, milestones: list, gamma: float = 0.1):
         return eta_0 * gamma ** bisect_right(milestones, t)  # (1)
 
 
 class ConstantLR(Scheduler):
-    r"""A smaller rate for the first n steps.
+    r"""A smaller rate for the first n steps, where f is `factor` and n is `total_iters`.
 
-        (1)  η_t = η_0 f                                         if t < n, else η_0
-
-    where f is `factor` and n is `total_iters`.
-    """
+    (1)  η_t = η_0 f                                         if t < n, else η_0"""
 
     def schedule(self, t, eta_0, factor: Share = 1 / 3, total_iters: int = 5):
         return eta_0 * factor if t < total_iters else eta_0  # (1)
 
 
 class LinearLR(Scheduler):
-    r"""From one multiple of the rate to another in n steps, along a line: a warm-up.
+    r"""A warm-up along a line in n steps, where a is `start_factor`, b is `end_factor` and n is `total_iters`.
 
-        (1)  η_t = η_0 (a + (b - a) \frac{\min(t, n)}{n})
+    (1)  η_t = η_0 (a + (b - a) \frac{\min(t, n)}{n})"""
 
-    where a is `start_factor`, above 0, b is `end_factor` and n is `total_iters`.
-    """
-
-    def schedule(self, t, eta_0, start_factor: Above0 = 1 / 3, end_factor: Share = 1.0, total_iters: int = 5):
+    def schedule(self, t, eta_0, start_factor: Start = 1 / 3, end_factor: Share = 1.0, total_iters: int = 5):
         return eta_0 * (start_factor + (end_factor - start_factor) * min(t, total_iters) / total_iters)  # (1)
 
 
 class ExponentialLR(Scheduler):
     r"""Multiply the rate by γ at each step.
 
-        (1)  η_t = η_0 γ^t
-
-    where η_0 is `eta_0`.
-    """
+    (1)  η_t = η_0 γ^t"""
 
     def schedule(self, t, eta_0, gamma: float):
         return eta_0 * gamma**t  # (1)
 
 
 class PolynomialLR(Scheduler):
-    r"""Down to 0 in n steps, along a power of the time that is left.
+    r"""Down to 0 in n steps along a power of the time that is left, where n is `total_iters` and p is `power`.
 
-        (1)  η_t = η_0 (1 - \frac{\min(t, n)}{n})^p
-
-    where n is `total_iters` and p is `power`.
-    """
+    (1)  η_t = η_0 (1 - \frac{\min(t, n)}{n})^p"""
 
     def schedule(self, t, eta_0, total_iters: int = 5, power: float = 1.0):
         return eta_0 * (1 - min(t, total_iters) / total_iters) ** power  # (1)
 
 
 class CosineAnnealingLR(Scheduler):
-    r"""Down to eta_min in T_max steps, along half a cosine.
+    r"""Down to eta_min in T_max steps along half a cosine, then up again; CosineAnnealingWarmRestarts names the source.
 
-        (1)  η_t = η_{min} + (η_0 - η_{min}) \frac{1 + \cos(\frac{π t}{T_{max}})}{2}
-
-    Then up again, and so on. CosineAnnealingWarmRestarts names the source.
-    """
+    (1)  η_t = η_{min} + (η_0 - η_{min}) \frac{1 + \cos(\frac{π t}{T_{max}})}{2}"""
 
     def schedule(self, t, eta_0, T_max: int, eta_min: float = 0.0):
         return eta_min + (eta_0 - eta_min) * (1 + math.cos(math.pi * t / T_max)) / 2  # (1)
@@ -245,8 +205,7 @@ class CosineAnnealingWarmRestarts(Scheduler):
 
         (1)  η_t = η_{min} + (η_0 - η_{min}) \frac{1 + \cos(\frac{π (t - s)}{T})}{2}
 
-    where s is `start`, at which this run began, and T is `length`. Source: Loshchilov and Hutter, SGDR, 2017, eq. 5.
-    """
+    where s is `start`, at which this run began, and T is `length`. Source: Loshchilov and Hutter, SGDR, 2017, eq. 5."""
 
     def schedule(self, t, eta_0, T_0: int, T_mult: int = 1, eta_min: float = 0.0):
         start, length = (t - t % T_0 if T_mult == 1 else 0), T_0
@@ -268,8 +227,7 @@ class CyclicLR(Scheduler):
 
     where c is `cycle`, u is `step_size_up`, d is `down`, h is `height`, s is `scale`, f is `scale_fn(cycle if
     scale_mode == "cycle" else t)`, η_{min} is `base_lr`, η_{max} is `max_lr`, μ_{min} is `base_momentum` and μ_{max} is
-    `max_momentum`; γ is 1 for the mode "triangular". Source: Smith, Cyclical Learning Rates, WACV 2017.
-    """
+    `max_momentum`; γ is 1 for the mode "triangular". Source: Smith, Cyclical Learning Rates, WACV 2017."""
 
     def schedule(self, t, _, base_lr: float, max_lr: float, step_size_up: int = 2000, step_size_down: int | None = None,
                  mode: Literal["triangular", "triangular2", "exp_range"] = "triangular", gamma: float = 1.0,
@@ -298,8 +256,7 @@ class OneCycleLR(Scheduler):
         (6)  μ = A + (B - A) w
 
     where η_{max} is `max_lr`, q is `div_factor` and Q is `final_div_factor`. A phase leads from the time s, the rate a
-    and the momentum A to e, b and B; the second of three leads back. Source: Smith and Topin, 2017, for three phases.
-    """
+    and the momentum A to e, b and B; the second of three leads back. Source: Smith and Topin, 2017 (three phases)."""
 
     def schedule(self, t, _, max_lr: float, total_steps: int | None = None, epochs: int | None = None,
                  steps_per_epoch: int | None = None, pct_start: Share = 0.3,
@@ -327,8 +284,7 @@ class NoamScheduler(Scheduler):
         (1)  η_t = \frac{f}{\sqrt{d}} \min(\frac{1}{\sqrt{t + 1}}, \frac{t + 1}{w^{1.5}})
 
     where d is `model_size`, w is `warmup_steps` and f is `factor`. The paper counts steps from 1, hence t + 1.
-    Source: Vaswani et al., Attention Is All You Need, 2017, eq. 3.
-    """
+    Source: Vaswani et al., Attention Is All You Need, 2017, eq. 3."""
 
     def schedule(self, t, _, model_size: int, warmup_steps: int, factor: Positive = 1.0):
         return factor * model_size**-0.5 * min((t + 1) ** -0.5, (t + 1) * warmup_steps**-1.5)  # (1)
@@ -340,36 +296,31 @@ class ReduceLROnPlateau(Scheduler):
         (1)  l = b + σ τ                                         if self.own.threshold_mode is "abs", else b (1 + σ τ)
         (2)  η_t = \max(f η_0, η_{min})
 
-    where l is `limit`, which a better measurement passes, b is `self.best`, τ is the `threshold`, σ is `sign`, η is
+    where l is `limit`, which a better measurement passes, b is `best`, τ is the `threshold`, σ is `sign`, η is
     `reduced`, f is `factor`, η_{min} is `min_lr` and η_0 the rate so far. A nan is never better. For `cooldown` steps
-    after a reduction none counts; a reduction by eps or less is left out.
-    """
+    after a reduction none counts; a reduction by eps or less is left out."""
 
     base_key = "lr"
-    memory = {"t": COUNT, "bad_steps": COUNT, "waiting": COUNT, "best": partial(number, low=-math.inf)}
-    bad_steps = waiting = 0
+    memory = {"t": count, "bad_steps": partial(whole, low=-(10**9)), "best": partial(number, low=-math.inf)}
+    bad_steps = best = 0  # how many came after the best; below 0 as long as none counts
 
-    def schedule(self, t, eta_0, mode: Literal["min", "max"] = "min", factor: Below1 = 0.1, patience: Count = 10,
-                 threshold: float = 1e-4, threshold_mode: Literal["rel", "abs"] = "rel", cooldown: Count = 0,
-                 min_lr: float = 0.0, eps: float = 1e-8):  # fmt: skip
+    def schedule(self, t, eta_0, mode: Literal["min", "max"] = "min", factor: Annotated[float, below_1] = 0.1,
+                 patience: Count = 10, threshold: float = 1e-4, threshold_mode: Literal["rel", "abs"] = "rel",
+                 cooldown: Count = 0, min_lr: float = 0.0, eps: float = 1e-8):  # fmt: skip
         reduced = max(factor * eta_0, min_lr)  # (2)
         return reduced if self.bad_steps > patience and eta_0 - reduced > eps else eta_0
-
-    def __init__(self, optimizer: Optimizer, *args: Any, **options: Any):
-        super().__init__(optimizer, *args, **options)
-        self.best = math.inf if self.own.mode == "min" else -math.inf
 
     def step(self, metrics):
         """Look at the measurement, such as an epoch's validation loss, and reduce the rates when it is time."""
         metric, sign, tau = float(metrics), 1 if self.own.mode == "max" else -1, self.own.threshold
-        limit = self.best + sign * tau if self.own.threshold_mode == "abs" else self.best * (1 + sign * tau)  # (1)
+        best = self.best if self.t else -sign * math.inf
+        limit = best + sign * tau if self.own.threshold_mode == "abs" else best * (1 + sign * tau)  # (1)
         better = sign * metric > sign * limit
-        self.best = metric if better else self.best
-        self.bad_steps = 0 if better or self.waiting else self.bad_steps + 1
-        self.waiting = max(self.waiting - 1, 0)
+        self.best = metric if better else best
+        self.bad_steps = 0 if better and self.bad_steps >= 0 else self.bad_steps + 1
         super().step()
         if self.bad_steps > self.own.patience:
-            self.bad_steps, self.waiting = 0, self.own.cooldown
+            self.bad_steps = -self.own.cooldown
 
 
 def _members(schedulers, optimizer=None):
@@ -386,8 +337,7 @@ class SequentialLR(Scheduler):
 
         (1)  s = t - m
 
-    where s is `since`, the schedule's own t, and m is `(0, *self.own.milestones)[i]`, the last milestone reached, or 0.
-    """
+    where s is `since`, the schedule's own t, and m is `(0, *self.own.milestones)[i]`, the last milestone, or 0."""
 
     def __init__(self, optimizer: Optimizer, schedulers: list, milestones: list):
         n, starts = len(_members(schedulers, optimizer)), _increasing("milestones", milestones)
@@ -403,8 +353,7 @@ class SequentialLR(Scheduler):
 class ChainedScheduler(Scheduler):
     """All schedules at once: each takes what the one before it gives as the group's own rate.
 
-    So factors are multiplied, as in PyTorch. CyclicLR, OneCycleLR and NoamScheduler, which ignore it, stand first.
-    """
+    So factors are multiplied, as in PyTorch. CyclicLR, OneCycleLR and NoamScheduler, which ignore it, stand first."""
 
     def __init__(self, schedulers: list):
         self._begin(schedulers=_members(schedulers), optimizer=schedulers[0].optimizer)
