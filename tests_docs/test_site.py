@@ -23,6 +23,7 @@ from selenium.webdriver.common.by import By
 import lucidlite
 from lucidlite import optim
 from tools import site as fences
+from tools.pictures import INK
 
 SITE = Path("site").resolve()
 PAGES = sorted(str(path.relative_to(SITE).parent) + "/" for path in SITE.rglob("index.html"))
@@ -135,7 +136,7 @@ def test_pictures_take_their_ink_from_the_page_and_have_words():
         for svg in re.findall(
             r'<figure class="plot">\s*(<svg.*?</svg>)', (SITE / page / "index.html").read_text(), re.S
         ):
-            assert "currentColor" in svg and fences.INK not in svg and re.search(r'aria-label="[^"]{20,}"', svg)
+            assert "currentColor" in svg and INK not in svg and re.search(r'aria-label="[^"]{20,}"', svg)
             pictures += 1
     assert pictures > 10
 

@@ -7,7 +7,8 @@
 - A schedule's constructor gets the arguments of its method `schedule`.
 - Numbered formulas are typeset.
 - In the modules with operations a name is public if the package exports it.
-- What a page under docs/ shows line by line, in a fence `formulas`, gets a link to that page.
+- What a page under docs/ shows line by line, in a fence `formulas`, gets a link to that page; so does what the page is
+  about, as its head says: `about: nn.Conv2d, nn.functional.conv2d`.
 """
 
 import pkgutil
@@ -23,16 +24,23 @@ from lucidlite.formulas.read import FORMULA
 DOCTEST = re.compile(r"^( *)>>> .*(?:\n\1 *\S.*)*", re.MULTILINE)  # up to a blank or a less indented line
 FORMULAS = re.compile(rf"(?:{FORMULA.pattern}\n?)+", re.MULTILINE)
 SHOWN = re.compile(r"^```formulas\n(.*)\n```", re.MULTILINE)
+ABOUT = re.compile(r"\A---\n(?:.*\n)*?about: (.*)\n")
 
 
 def find_grids():
-    """Where each object is shown line by line: {its canonical path: a link from docs/reference.md}."""
+    """Where each object is shown: {its canonical path: a link from docs/reference.md, in Markdown}."""
     found = {}
     for page in sorted(Path("docs").rglob("*.md"), key=lambda page: page.name == "index.md"):  # a page of its own first
-        for path in SHOWN.findall(page.read_text("utf-8")):
+        text, place = page.read_text("utf-8"), page.relative_to("docs").as_posix()
+        for path in SHOWN.findall(text):
             shown = pkgutil.resolve_name(path)
-            link = f"{page.relative_to('docs').as_posix()}#{shown.__name__}-1"
+            link = f"[Line by line, with its formulas]({place}#{shown.__name__}-1)"
             found.setdefault(f"{shown.__module__}.{shown.__qualname__}", link)
+        for path in ", ".join(ABOUT.findall(text)).split(", "):
+            if path:
+                shown = pkgutil.resolve_name(f"lucidlite:{path}")
+                link = f"[In formulas, numbers and pictures]({place})"
+                found.setdefault(f"{shown.__module__}.{shown.__qualname__}", link)
     return found
 
 
@@ -62,7 +70,8 @@ class Docstrings(griffe.Extension):
         found = griffe.inspect(mod.path, filepath=mod.filepath, import_paths=sys.path) if called or made else None
         inspected = found.members if found else {}
         for member in made:
-            member.set_member("__init__", inspected[member.name].members["__init__"])
+            if "__init__" in inspected[member.name].members:  # not inherited
+                member.set_member("__init__", inspected[member.name].members["__init__"])
             member.docstring = member.docstring or inspected[member.name].docstring
         for member in own:
             if member.is_class and "schedule" in member.members and member["schedule"].is_function:
@@ -82,4 +91,4 @@ class Docstrings(griffe.Extension):
             obj.docstring.value = DOCTEST.sub(fence, obj.docstring.value)
             obj.docstring.value = FORMULAS.sub(lambda match: typeset(match[0], obj.path), obj.docstring.value)
             if obj.path in self.grids:
-                obj.docstring.value += f"\n\n[Line by line, with its formulas]({self.grids[obj.path]})"
+                obj.docstring.value += f"\n\n{self.grids[obj.path]}"

@@ -1,6 +1,7 @@
-"""The site's own fences, and its mathematics; mkdocs.yml names this file as its hook.
+"""The site's own fences, and its mathematics, `$...$` too; mkdocs.yml names this file as its hook.
 
 - `formulas` holds an object's path: its source, with each formula beside the line that computes it.
+- `listing` holds an object's path: its source alone, for what has no formulas.
 - `worked` holds an optimizer, as `optim.SGD([w], lr=0.1)`: its first steps, computed by the library.
 - `plot` holds Python that draws with matplotlib: the picture, in the page's own colours.
 
@@ -14,6 +15,7 @@ import functools
 import hashlib
 import html
 import importlib.resources
+import inspect
 import io
 import itertools
 import json
@@ -22,6 +24,7 @@ import pkgutil
 import re
 import shutil
 import subprocess
+import textwrap
 import traceback
 import unicodedata
 from pathlib import Path
@@ -33,7 +36,6 @@ import numpy as np
 import pygments
 import pygments.lexers
 import pygments.token
-from cycler import cycler
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 from pygments.formatters import HtmlFormatter
@@ -41,13 +43,13 @@ from pymdownx.superfences import SuperFencesException
 
 import lucidlite
 from lucidlite import formulas, nn, optim
-from lucidlite.formulas.read import read
-from lucidlite.formulas.translate import ACCENTS, LETTER, Translation
+from lucidlite.formulas.read import ACCENTS, LETTER, Translation, read
+from tools.pictures import ROOT, STYLE, depends_on, join
+from tools.playground import playground
 
 matplotlib.use("svg")
 from matplotlib import pyplot as plt
 
-ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache/site"
 LETTERS = re.compile(LETTER)
 now: Any = SimpleNamespace(page=None)  # the page that is being rendered
@@ -61,7 +63,8 @@ class FenceError(SuperFencesException, PluginError):
 
 
 def on_config(config):
-    makers = {"formulas": grid, "worked": worked, "plot": plot}
+    makers = {"formulas": grid, "listing": listing, "worked": worked, "plot": plot}
+    makers["playground"] = functools.partial(playground, _compiled)
     fences = [{"name": n, "class": n, "format": fence(f), "validator": _any_option} for n, f in makers.items()]
     config["mdx_configs"].setdefault("pymdownx.superfences", {}).setdefault("custom_fences", []).extend(fences)
     config["extra_css"].insert(0, "assets/katex/katex.css")
@@ -79,6 +82,18 @@ def on_files(files, config):
     files.append(File.generated(config, "assets/katex/katex.css", content=css))
     for font in sorted(made.glob("fonts/*.woff2")):
         files.append(File.generated(config, f"assets/katex/fonts/{font.name}", abs_src_path=str(font)))
+
+
+def on_page_content(page_html, page, **_):
+    """Typeset $...$ and $$...$$, which pymdownx.arithmatex has found."""
+    wrapped = re.compile(r'(?<=class="arithmatex">)\s*\\([(\[])(.*?)\\[)\]]\s*(?=</(?:span|div)>)', re.DOTALL)
+    latex = lambda kind, text: r"\displaystyle " * (kind == "[") + html.unescape(text).strip()
+    found = list(dict.fromkeys(latex(*match) for match in wrapped.findall(page_html)))
+    try:
+        made = dict(zip(found, typeset(*found)))
+    except ValueError as error:
+        raise PluginError(f"docs/{page.file.src_uri}: mathematics: {error}") from error
+    return wrapped.sub(lambda match: made[latex(*match.groups())], page_html)
 
 
 def _any_option(language, inputs, options, attrs, md):
@@ -260,6 +275,24 @@ def grid(source, line, only=""):
     return f'<div class="formulas"><table class="sheet">{caption}{body}</table>{_legend(sheet)}</div>'
 
 
+def listing(source, line):
+    """A grid without formulas: an object's source, without its docstring, with the line numbers of its file."""
+    found: Any = inspect.unwrap(pkgutil.resolve_name(source.strip()))
+    path = Path(inspect.getsourcefile(found)).resolve()  # pyright: ignore[reportArgumentType]
+    text, (lines, first) = path.read_text("utf-8"), inspect.getsourcelines(found)
+    node: Any = ast.parse(textwrap.dedent("".join(lines))).body[0]
+    skipped = range(node.body[0].lineno, node.body[0].end_lineno + 1) if ast.get_docstring(node) else ()
+    code = _highlight(SimpleNamespace(text=text, symbols={}))
+    numbers = [first + i for i in range(len(lines)) if i + 1 not in skipped]
+    rows = (
+        f'<tr><td class="line">{n}</td><td class="code"><code>{_wrapped(code[n])}</code></td></tr>' for n in numbers
+    )
+    caption = f"<code>{path.relative_to(ROOT)}</code>, lines {numbers[0]} to {numbers[-1]}"
+    head = '<thead><tr><th scope="col">line</th><th scope="col">code</th></tr></thead>'
+    table = f'<table class="sheet"><caption>{caption}</caption>{head}<tbody>{"".join(rows)}</tbody></table>'
+    return f'<div class="formulas">{table}</div>'
+
+
 def _rows(sheet, made):
     """Yield a grid's rows; a statement of several lines is one."""
     code, lines, before, named = _highlight(sheet), iter(sheet.shown), sheet.shown[0] - 1, set()
@@ -326,7 +359,7 @@ def _highlight(sheet):
             named.setdefault(spelling, []).append(sheet.symbols[key])
     longest = sorted(map(re.escape, named), key=len, reverse=True)
     places = {}  # -> the names at a position
-    for match in re.finditer(rf"(?<![\w.])(?:{'|'.join(longest)})(?!\w)", sheet.text):
+    for match in named and re.finditer(rf"(?<![\w.])(?:{'|'.join(longest)})(?!\w)", sheet.text):
         places |= dict.fromkeys(range(match.start(), match.end()), " ".join(named[match[0]]))
     lines, position = {1: ""}, 0
     for kind, value in pygments.lexers.PythonLexer(stripnl=False, ensurenl=False).get_tokens(sheet.text):
@@ -412,25 +445,11 @@ def _compiled(source, line, mode="exec"):
 
 # ---- plot ----
 
-INK = "#010203"  # becomes the colour of the page's text
-# A luminance between 0.17 and 0.29 stands out, 3 to 1, on white and on Material's slate.
-COLOURS = ["#0d8f85", "#e0483e", "#3f7fe0", "#b8720a", "#a45ae0", "#4c8f1f", "#d6429a", "#7a7f87", "#0b8fc0", "#a8763e"]
-STYLE: Any = {
-    "axes.edgecolor": INK, "axes.labelcolor": INK, "axes.titlecolor": INK, "text.color": INK, "xtick.color": INK,
-    "ytick.color": INK, "grid.color": INK, "grid.alpha": 0.15, "axes.grid": True, "axes.axisbelow": True,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": cycler(color=COLOURS),
-    "axes.titlesize": "medium", "figure.figsize": (8, 4), "figure.constrained_layout.use": True, "font.size": 11,
-    "legend.frameon": False, "lines.linewidth": 1.8, "lines.solid_capstyle": "round", "svg.fonttype": "none",
-    "contour.linewidth": 0.7,
-}  # fmt: skip
-
 
 @functools.cache
 def _package():
     """A hash of everything that a picture depends on, apart from its own code."""
-    paths = [Path(__file__), *sorted(Path(lucidlite.__file__).parent.rglob("*.py"))]
-    versions = f"{matplotlib.__version__} {np.__version__}".encode()
-    return hashlib.sha256(versions + b"".join(path.read_bytes() for path in paths)).hexdigest()
+    return depends_on(__file__)
 
 
 def plot(source, line, alt=""):
@@ -461,13 +480,4 @@ def _draw(source, line, key, alt):
         picture = io.StringIO()
         plt.gcf().savefig(picture, format="svg", transparent=True, metadata={"Date": None})
         plt.close("all")
-    text = re.sub(r"<metadata>.*?</metadata>", "", picture.getvalue(), flags=re.DOTALL)
-    text = text[text.index("<svg") :].replace(INK, "currentColor")
-    text = re.sub(r"font-family: [^;\"]*", "font-family: inherit", text)
-    used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
-    text = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", text)
-    text = re.sub(r"\n\s*", "\n", re.sub(r"<!--.*?-->", "", text))  # a blank line would end the HTML in Markdown
-    width = text.partition('width="')[2].partition("pt")[0]
-    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text)
-    head = f'<svg role="img" aria-label="{html.escape(alt)}" style="max-width: {float(width):.0f}pt" '
-    return head + re.sub(r"\n+", "\n", text.removeprefix("<svg "))
+    return join(picture.getvalue(), alt, key)
