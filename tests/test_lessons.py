@@ -1,14 +1,19 @@
-"""Lessons run as scripts: they print and write what the reader is promised, the same every time, and go on exactly."""
+"""Lessons run as scripts: they print and write what the reader is promised, and their exercises tell right from wrong.
+
+tests/lesson_answers/ holds the wrong answers of each lesson, and what its checks must say to them.
+"""
 
 import ast
 import importlib.util
 import json
 import os
 import re
+import runpy
 import shutil
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,30 +33,195 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OP
 
 # ---- The text of a lesson --------------------------------------------------------------------------------------------
 
+each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+
+
+def cells_of(path):
+    """[(its tags, or "markdown", its text)] of a lesson."""
+    cells = re.split(r"^# %%", path.read_text(), flags=re.MULTILINE)[1:]
+    heads = [re.fullmatch(r"(?: \[markdown\]()| tags=(\[.*\]))?", cell.partition("\n")[0]) for cell in cells]
+    assert all(heads), [cell.partition("\n")[0] for cell, head in zip(cells, heads) if not head]
+    assert {tag for head in heads for tag in json.loads(head[2] or "[]")} <= {"exercise", "check", "solution", "cover"}
+    kinds = ["markdown" if head[1] is not None else json.loads(head[2] or "[]") for head in heads]
+    return [(kind, cell.partition("\n")[2].strip()) for kind, cell in zip(kinds, cells)]
+
+
+def tagged(path, tag):
+    return [text for kind, text in cells_of(path) if tag in kind and kind != "markdown"]
+
+
+def exercises_of(path):
+    """{the name of what an exercise asks for: whether that is a function or a class, and not a plain value}."""
+    starts = [ast.parse(text).body[-1] for text in tagged(path, "exercise")]
+    return {getattr(s, "name", None) or s.targets[0].id: not isinstance(s, ast.Assign) for s in starts}
+
+
+def wrong_answers(path):
+    """[(name of the check, source of a wrong answer, what the check must say)] for a lesson."""
+    answers = ROOT / "tests/lesson_answers" / path.name
+    return runpy.run_path(str(answers))["WRONG"] if answers.exists() else []
+
 
 def test_there_are_lessons():
-    assert DIGITS in LESSONS
+    assert DIGITS in LESSONS and len({path.name[:2] for path in LESSONS}) == len(LESSONS)
 
 
-@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+@each_lesson
 def test_a_lesson_is_a_script_and_a_notebook_that_begins_with_its_title(path):
-    text = path.read_text()
-    ast.parse(text)
-    header, *cells = re.split(r"^# %%", text, flags=re.MULTILINE)
-    assert "format_name: percent" in header and len(cells) > 2
-    assert re.match(r" \[markdown\]\n# # [A-Z]", cells[0])
-    assert all(re.match(r"( \[markdown\])?\n", cell) for cell in cells)
-    for cell in cells:
-        lines = cell.strip().splitlines()
-        assert not cell.startswith(" [markdown]") or all(line.startswith("#") for line in lines[1:]), lines[0]
+    ast.parse(path.read_text())
+    assert "format_name: percent" in path.read_text().partition("# %%")[0]
+    cells = cells_of(path)
+    assert {tag for kind, _ in cells if kind != "markdown" for tag in kind} <= {
+        "exercise",
+        "check",
+        "solution",
+        "cover",
+    }
+    for kind, text in cells:
+        assert text and (kind != "markdown" or all(line.startswith("#") for line in text.splitlines())), text
     if importlib.util.find_spec("jupytext"):
         import jupytext
 
         notebook = jupytext.read(path, fmt="py:percent")
-        assert [cell.cell_type for cell in notebook.cells] == [
-            "markdown" if cell.startswith(" [markdown]") else "code" for cell in cells
-        ]
-        assert notebook.cells[0].source.startswith("# ")
+        kinds = ["markdown" if c.cell_type == "markdown" else c.metadata.get("tags", []) for c in notebook.cells]
+        assert kinds == [kind for kind, _ in cells]
+        assert re.match("# [A-Z]", notebook.cells[0].source)
+
+
+@each_lesson
+def test_a_lesson_has_goals_a_summary_and_what_to_read(path):
+    cells = cells_of(path)
+    assert re.match(
+        r"# # .*\n#\n(?s:.*)# \*\*You will\*\*\n#\n(# - .*\n(#   .*\n)*){3,5}#\n# .*\d\d minutes", cells[0][1]
+    )
+    text = "\n".join(text for kind, text in cells if kind == "markdown")
+    assert re.findall("^# ## (Summary|Read on)$", text, re.MULTILINE) == ["Summary", "Read on"]
+    assert text.index("# ## Summary") > text.rindex("# ## Exercise")
+
+
+@each_lesson
+def test_an_exercise_has_its_check_before_it_and_its_solution_behind_it(path):
+    cells, names = cells_of(path), list(exercises_of(path))
+    headings = re.findall(r"^# ## Exercise (\d+): ", "\n".join(text for _, text in cells), re.MULTILINE)
+    assert names and headings == [str(i + 1) for i in range(len(names))]
+    for name, (i, _) in zip(names, [(i, text) for i, (kind, text) in enumerate(cells) if "exercise" in kind]):
+        before = [text for kind, text in cells[:i] if "check" in kind]
+        assert any(f"def check_{name}(" in text for text in before), f"check_{name} must stand in a cell tagged check"
+        assert cells[i + 1] == ([], f"check_{name}({name})")
+        kind, solution = cells[i + 2]
+        assert kind == ["solution"] and f"assert check_{name}({name})" in solution
+        assert re.search(rf"^(def|class) {name}\b|^{name} =", solution, re.MULTILINE)
+    assert len(tagged(path, "solution")) == len(names)
+
+
+@each_lesson
+def test_a_cell_that_draws_begins_with_words_for_those_who_cannot_see(path):
+    drawing = re.compile(r"^(?! |def ).*\b(?:plt\.(?:figure|subplots)|show)\(", re.MULTILINE)
+    for kind, text in cells_of(path):
+        if kind != "markdown":
+            assert bool(drawing.search(text)) == bool(re.match(r"# Picture: [A-Z0-9].{20}", text)), text
+
+
+@each_lesson
+def test_an_exercise_has_three_wrong_answers_or_more(path):
+    wrong = wrong_answers(path)
+    assert {f"check_{name}" for name in exercises_of(path)} == {check for check, _, _ in wrong}
+    for check in {check for check, _, _ in wrong}:
+        assert len({hint for name, _, hint in wrong if name == check}) >= 3, check
+
+
+def test_the_list_for_lecturers_is_that_of_the_lessons():
+    rows = re.findall(
+        r"^\| (\d+) \| \[(.*?)\]\((.*?)\) \| (\d+) \|", (ROOT / "tutorials/README.md").read_text(), re.MULTILINE
+    )
+    assert rows == [
+        (str(int(path.name[:2])), text.splitlines()[0][4:], path.name, re.search(r"(\d+) minutes", text)[1])
+        for path in LESSONS
+        for text in [cells_of(path)[0][1]]
+    ]
+
+
+# ---- Every lesson, run -----------------------------------------------------------------------------------------------
+
+RUN = """
+import contextlib, io, json, pathlib, sys, types
+script, wrong = sys.argv[1], json.loads(sys.argv[2])
+module = sys.modules["__main__"] = types.ModuleType("__main__")
+module.__file__, sys.argv = script, [script]
+
+def run(source, filename, names):  # from a file: `formulas.check` reads the source of what it checks
+    exec(compile(source, filename, "exec"), names)
+
+with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+    run(pathlib.Path(script).read_text("utf-8"), script, vars(module))
+found = {"stdout": out.getvalue(), "stderr": err.getvalue(), "answers": []}
+for i, (check, source) in enumerate(wrong):
+    names, file = dict(vars(module)), pathlib.Path(f"answer_{i}.py").absolute()
+    file.write_text(source, "utf-8")
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        try:
+            run(source, str(file), names)
+            verdict = names[check](names[check.removeprefix("check_")])
+        except Exception as error:
+            verdict = f"{type(error).__name__}: {error}"
+    found["answers"].append((verdict, out.getvalue()))
+print(json.dumps(found))
+"""  # a lesson, and in its namespace the wrong answers
+VALUES = ["None", "...", "'text'", "[]"]
+BODIES = [f"return {value}" for value in VALUES] + ["raise ValueError('no')"]
+
+
+def hopeless(path):
+    """Answers from which nobody can tell what was meant."""
+    for name, called in exercises_of(path).items():
+        for value in BODIES if called else VALUES:
+            yield f"check_{name}", f"def {name}(*_, **__):\n    {value}\n" if called else f"{name} = {value}\n"
+
+
+@pytest.fixture(scope="module")
+def lesson_runs(request, tmp_path_factory):
+    """{path: (folder, status, stderr, what RUN found)} of the lessons that are asked for, two at once."""
+    wanted = {item.callspec.params["path"] for item in request.session.items if "lesson_runs" in item.fixturenames}
+
+    def run(path):
+        folder = tmp_path_factory.mktemp(path.stem)
+        answers = json.dumps([*((check, source) for check, source, _ in wrong_answers(path)), *hopeless(path)])
+        start = (
+            "import sys; sys.modules['ipykernel'] = sys\n" if path == DIGITS else ""
+        )  # its exercises are a notebook's
+        command = [sys.executable, "-c", start + RUN, str(path), answers]
+        options = {"cwd": folder, "env": ENVIRONMENT | {"MPLBACKEND": "agg"}, "capture_output": True, "text": True}
+        done = subprocess.run(command, timeout=900, **options)
+        return folder, done.returncode, done.stderr, json.loads(done.stdout or "{}")
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(wanted, pool.map(run, wanted)))
+
+
+@needs_data
+@each_lesson
+def test_a_lesson_runs_and_writes_its_pictures(path, lesson_runs):
+    folder, status, stderr, found = lesson_runs[path]
+    assert (status, stderr) == (0, ""), stderr
+    assert found["stderr"] == ""
+    said = re.findall("^(Not yet|Right): .", found["stdout"], re.MULTILINE)
+    assert said == ["Not yet", "Right"] * len(exercises_of(path)), "each exercise is unsolved, and then it is solved"
+    if path != DIGITS:
+        pictures = sorted((folder / "out" / path.stem).glob("*"))
+        assert len(pictures) == path.read_text().count("# Picture: ")
+        assert all(p.suffix == ".png" and p.stat().st_size > 3000 for p in pictures), pictures
+
+
+@needs_data
+@each_lesson
+def test_a_wrong_answer_is_told_what_is_wrong(path, lesson_runs):
+    wrong = wrong_answers(path) + [(*answer, "") for answer in hopeless(path)]
+    answers = lesson_runs[path][3]["answers"]
+    assert len(answers) == len(wrong)
+    for (check, source, hint), (verdict, text) in zip(wrong, answers):
+        assert verdict is False, f"{check} gave {verdict} and said {text!r} to\n{source}"
+        told = "".join(re.findall("^Not yet: .*", text, re.MULTILINE | re.DOTALL))  # an answer may have printed before
+        assert told and re.search(hint, told), f"{check} said {text!r}, not {hint!r}, to\n{source}"
 
 
 # ---- The digits ------------------------------------------------------------------------------------------------------
