@@ -22,10 +22,13 @@ help:  ## this list
 train: $(VENV)/.installed-tutorials  ## train a classifier of handwritten digits; results in out/digits/
 	@$(RUN) tutorials/04_digits.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
 
+# A process for each core, and all tests of a file in one: they share what was made once.
+PARALLEL := -n auto --dist loadfile -q
+
 # The second run takes what has to do with a device to a strict stand-in for CuPy; 5 says that ARGS chose nothing of it.
 test: $(VENV)/.installed-test  ## the test suite, and again what a GPU would run, on a stand-in for it
-	@$(RUN) -m pytest $(ARGS)
-	@LUCIDLITE_TEST_DEVICE=standin $(RUN) -m pytest $(ARGS) || [ $$? = 5 ]
+	@$(RUN) -m pytest $(PARALLEL) $(ARGS)
+	@LUCIDLITE_TEST_DEVICE=standin $(RUN) -m pytest $(PARALLEL) $(ARGS) || [ $$? = 5 ]
 
 lint: $(VENV)/.installed-dev  ## format, lint rules, types and the line budget
 	@$(RUN) -m ruff format --check
@@ -38,7 +41,7 @@ docs-build: $(VENV)/.installed-docs  ## build the documentation into site/
 	@$(RUN) -m tools.check_site
 
 docs-test: docs-build  ## build the documentation, and look at it in a browser
-	@$(RUN) -m pytest tests_docs $(ARGS)
+	@$(RUN) -m pytest $(PARALLEL) tests_docs $(ARGS)
 
 docs: $(VENV)/.installed-docs  ## serve the documentation and rebuild it on every change
 	@$(RUN) -m mkdocs serve
