@@ -108,7 +108,7 @@ def test_graph_is_freed_and_a_second_backward_refused():
 
 def test_second_derivative_leaves_no_cycle_for_the_garbage_collector():
     """The tape kept the gradient, whose graph leads back to the node that keeps the tape."""
-    layer, x = nn.LSTM(3, 2), make(_draw(4, 2, 3).astype("float32"), True)
+    layer, x = nn.LSTM(3, 2).to(DEVICE), make(_draw(4, 2, 3).astype("float32"), True)
     gc.collect()
     gc.disable()
     try:
