@@ -469,10 +469,7 @@ def test_radam_follows_the_mean_at_first_and_is_adam_times_a_factor_later():
 
 
 def test_adamax_and_lion_without_memory_follow_the_sign():
-    sign = lambda t, group: None
-    both(
-        (Adamax, {"lr": 0.1, "betas": (0.0, 0.0), "eps": 1e-30}), (Lion, {"lr": 0.1, "betas": (0.0, 0.0)}), before=sign
-    )
+    both((Adamax, {"lr": 0.1, "betas": (0.0, 0.0), "eps": 1e-30}), (Lion, {"lr": 0.1, "betas": (0.0, 0.0)}))
 
 
 def test_asgd_without_decay_is_sgd_and_keeps_the_mean_of_its_places():
